@@ -1,0 +1,1 @@
+"""Cohort: patients, their measurements, their outcome; read through one gate, seen through landmarks."""

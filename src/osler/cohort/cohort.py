@@ -1,0 +1,270 @@
+"""Cohort: the patients of a study and everything that was measured of them, as arrays that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from osler.cohort.landmark import Landmark
+from osler.cohort.outcome import Outcome
+from osler.config import digest
+from osler.errors import UsageError
+from osler.units import days
+
+__all__ = ["Cohort", "FlowStep", "Genomics", "Images", "Patient", "Variable"]
+
+#: Columns of ``Cohort.visits`` that are not measurements.
+VISIT_KEYS = ("patient", "time")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What one column means.
+
+    Attributes:
+        name: the column in ``Cohort.record`` or ``Cohort.visits``.
+        label: the words that reports use.
+        type: "number" (float64), "category" (pandas categorical of ``levels``) or "flag" (float64: 0, 1 or missing).
+        modality: the block it belongs to, such as "record", "blood" or "visits"; the unit of penalties,
+            of missingness and of added value.
+        unit: UCUM text; empty when it has none.
+        levels: labels of a category, in order.
+        minimum, maximum: plausible range, inclusive.
+        modifiable: whether a plan may change it.
+    """
+
+    name: str
+    label: str
+    type: Literal["number", "category", "flag"]
+    modality: str
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    modifiable: bool = False
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One step of the participant flow: why patients (or rows) left, how many, and how many stay."""
+
+    reason: str
+    excluded: int
+    remaining: int
+    unit: Literal["patients", "rows"] = "patients"
+
+
+@dataclass(frozen=True, eq=False)
+class Genomics:
+    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it."""
+
+    name: str
+    kind: Literal["expression", "mutation", "copy_number", "dosage", "other"]
+    features: tuple[str, ...]
+    values: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or self.values.shape[1] != len(self.features):
+            raise UsageError(f"genomic block {self.name!r}: {self.values.shape} values for {len(self.features)} features")
+
+    @property
+    def available(self) -> NDArray[np.bool_]:
+        """(n,) whether anything was measured."""
+        return np.isfinite(self.values).any(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """One kind of image or embedding: m of them, each taken at a visit.
+
+    Attributes:
+        name: the block, such as "xray" or "HE".
+        form: "pixels" with values (m, channels, height, width) float32 in [0, 1], or "embedding" with (m, d) float32.
+        visit: (m,) int64, positions in ``Cohort.visits``, ascending; at most one image of a block per visit.
+    """
+
+    name: str
+    form: Literal["pixels", "embedding"]
+    visit: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if len(self.visit) != len(self.values) or self.values.ndim != (4 if self.form == "pixels" else 2):
+            raise UsageError(f"image block {self.name!r}: {self.values.shape} values for {len(self.visit)} visits")
+        if np.any(np.diff(self.visit) <= 0):
+            raise UsageError(f"image block {self.name!r}: visits must ascend, one image each")
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """n patients who met the eligibility criteria.
+
+    Attributes:
+        name: what reports call it.
+        patients: (n,) identifiers as text, unique; they never leave the process (see ``pseudonyms``).
+        record: n rows aligned with ``patients``: what was known at the time origin.
+        visits: one row per dated encounter at which anything was measured, columns "patient" (int64 position),
+            "time" (float64 days from the time origin, may be negative) and the variables; sorted by both, unique.
+            Encounters known only from an image are rows too.
+        variables: the meaning of every column of ``record`` and ``visits``.
+        genomics, images: blocks by name.
+        outcome: None when it is not known (patients to be scored).
+        flow: participant flow up to these patients.
+        actions: declarations of the manifest's ``[[actions]]``, for plans.
+        sources: digest of every file read, by name.
+    """
+
+    name: str
+    patients: NDArray[np.object_]
+    record: pd.DataFrame
+    visits: pd.DataFrame
+    variables: dict[str, Variable]
+    genomics: dict[str, Genomics] = field(default_factory=dict)
+    images: dict[str, Images] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    flow: tuple[FlowStep, ...] = ()
+    actions: tuple[Any, ...] = ()
+    sources: dict[str, str] = field(default_factory=dict)
+    study: Any = None
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def __repr__(self) -> str:
+        events = "no outcome" if self.outcome is None else str(self.outcome.events())
+        return f"Cohort({self.name!r}: {len(self)} patients, {len(self.visits)} visits, {events})"
+
+    @property
+    def record_variables(self) -> tuple[Variable, ...]:
+        """Variables measured once, in column order."""
+        return tuple(self.variables[name] for name in self.record.columns)
+
+    @property
+    def visit_variables(self) -> tuple[Variable, ...]:
+        """Variables measured at visits, in column order."""
+        return tuple(self.variables[name] for name in self.visits.columns if name not in VISIT_KEYS)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the blocks: record blocks, visit blocks, genomics, images, in this order."""
+        variables = (v.modality for v in (*self.record_variables, *self.visit_variables))
+        return tuple(dict.fromkeys([*variables, *self.genomics, *self.images]))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all content; two cohorts with the same digest give the same study."""
+        images = {k: (v.form, v.visit, v.values) for k, v in self.images.items()}
+        genomics = {k: (v.kind, v.features, v.values) for k, v in self.genomics.items()}
+        outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
+        variables = {k: repr(v) for k, v in self.variables.items()}
+        return digest(self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome)
+
+    @cached_property
+    def pseudonyms(self) -> NDArray[np.object_]:
+        """(n,) names for the outside, "P0001"...: an order drawn from the content, so that only the data reveal it."""
+        keys = [digest(self.digest, str(patient)) for patient in self.patients]
+        rank = np.empty(len(self), dtype=int)
+        rank[np.argsort(keys)] = np.arange(1, len(self) + 1)
+        width = max(4, len(str(len(self))))
+        return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
+
+    def at(self, landmark: float | str | Iterable[float | str], *, at_risk: bool = True) -> Landmark:
+        """What is known at a landmark, or at each of several: the only door to predictors and to later follow-up.
+
+        Args:
+            landmark: days from the time origin or a duration such as "6y"; several give their rows one after another.
+            at_risk: keep only patients whose follow-up goes past the landmark (all, when the outcome is unknown).
+        """
+        several = [landmark] if isinstance(landmark, (str, int, float)) else list(landmark)
+        return Landmark.of(self, [days(moment) for moment in several], at_risk=at_risk)
+
+    def positions(self, identifiers: Iterable[str]) -> NDArray[np.int64]:
+        """(k,) positions of identifiers; raises UsageError, without naming them, if some are unknown."""
+        found = pd.Index(self.patients).get_indexer(pd.Index([str(i) for i in identifiers], dtype=object))
+        if (found < 0).any():
+            raise UsageError(f"{int((found < 0).sum())} of {len(found)} patients are not in the cohort {self.name!r}")
+        return found.astype(np.int64)
+
+    def patient(self, identifier: str) -> Patient:
+        """One patient by identifier or by pseudonym."""
+        named = np.flatnonzero(self.patients == str(identifier))
+        if not len(named):
+            named = np.flatnonzero(self.pseudonyms == str(identifier))
+        if not len(named):
+            raise UsageError(f"no such patient in the cohort {self.name!r} (identifier or pseudonym)")
+        return Patient(self.subset(named), pseudonym=str(self.pseudonyms[named[0]]))
+
+    def subset(self, positions: Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]) -> Cohort:
+        """The cohort of some patients, by position (in that order, repeats allowed as new patients) or mask."""
+        index = np.asarray(positions)
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+        owner = self.visits["patient"].to_numpy()
+        start, stop = np.searchsorted(owner, index, "left"), np.searchsorted(owner, index, "right")
+        counts = stop - start
+        new_owner = np.repeat(np.arange(len(index)), counts)
+        rows = np.repeat(start - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) + np.arange(counts.sum())
+        visits = self.visits.iloc[rows].reset_index(drop=True)
+        visits["patient"] = new_owner.astype(np.int64)
+        return replace(
+            self,
+            patients=self.patients[index],
+            record=self.record.iloc[index].reset_index(drop=True),
+            visits=visits,
+            genomics={k: replace(g, values=g.values[index]) for k, g in self.genomics.items()},
+            images={k: _images_of(block, rows) for k, block in self.images.items()},
+            outcome=None if self.outcome is None else self.outcome.take(index),
+        )
+
+    def keep_visits(self, keep: NDArray[np.bool_]) -> Cohort:
+        """The same patients with only the visits (and their images) where ``keep`` is true."""
+        rows = np.flatnonzero(keep)
+        visits = self.visits.iloc[rows].reset_index(drop=True)
+        return replace(self, visits=visits, images={k: _images_of(b, rows) for k, b in self.images.items()})
+
+    def without(self, *modalities: str) -> Cohort:
+        """The same patients with whole modalities withheld (absent, as if never measured)."""
+        unknown = set(modalities) - set(self.modalities)
+        if unknown:
+            raise UsageError(f"no such modality: {', '.join(sorted(unknown))}; there are {', '.join(self.modalities)}")
+        gone = [v.name for v in self.variables.values() if v.modality in modalities]
+        record, visits = self.record.drop(columns=gone, errors="ignore"), self.visits.drop(columns=gone, errors="ignore")
+        return replace(
+            self,
+            record=record,
+            visits=visits,
+            variables={k: v for k, v in self.variables.items() if k not in gone},
+            genomics={k: v for k, v in self.genomics.items() if k not in modalities},
+            images={k: v for k, v in self.images.items() if k not in modalities},
+        )
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One person: a cohort of one, with the pseudonym that the outside may see."""
+
+    cohort: Cohort
+    pseudonym: str
+
+    @property
+    def record(self) -> pd.Series:
+        """Values known at the time origin."""
+        return self.cohort.record.iloc[0]
+
+    @property
+    def visits(self) -> pd.DataFrame:
+        """Visits in time order, with "time" in days."""
+        return self.cohort.visits.drop(columns="patient")
+
+
+def _images_of(block: Images, rows: NDArray[np.int64]) -> Images:
+    """Images at the visits ``rows`` (old positions in their new order; a row may be repeated)."""
+    where = np.searchsorted(block.visit, rows)
+    where = np.minimum(where, max(len(block.visit) - 1, 0))
+    has = block.visit[where] == rows if len(block.visit) else np.zeros(len(rows), dtype=bool)
+    return replace(block, visit=np.flatnonzero(has).astype(np.int64), values=block.values[where[has]] if has.any() else block.values[:0])

@@ -1,0 +1,1 @@
+"""Evaluation: outcomes and risks in, measures with intervals out; never a model."""

@@ -1,0 +1,1 @@
+"""Features: what models take in, fitted on training patients only."""

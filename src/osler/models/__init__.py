@@ -1,0 +1,1 @@
+"""Risk models behind one interface; ``create`` makes any of them by name."""

@@ -1,0 +1,139 @@
+"""RiskModel: one interface, whatever is inside."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import Cohort, Patient
+from osler.cohort.landmark import Landmark
+from osler.cohort.schema import Schema
+from osler.config import Question
+from osler.errors import ModelError
+from osler.survival.curve import RiskCurve
+from osler.units import days
+
+__all__ = ["RiskModel"]
+
+
+class RiskModel(ABC):
+    """Fits on a cohort, answers with risk curves.
+
+    Constructors store; ``fit`` checks, learns from training patients alone and returns self; what it learned ends
+    in an underscore. Fitting and predicting are deterministic given ``random_state`` and touch no global state.
+
+    Attributes:
+        name: short name, the key in configurations and tables.
+        label: what reports call it.
+        question: landmarks and horizons that will be asked; ``question.grid`` is the time grid of the curves.
+        random_state: seed of whatever is drawn at random.
+        causes_: names of the causes, after fitting.
+        notes_: remarks that a report must show, such as "no event of cause X among the training patients".
+        schema_: the variables, features and image shapes it was fitted on; cohorts are brought into this form.
+        typical_: variable -> median (number, flag) or most frequent level (category) of the training patients:
+            the typical patient that explanations compare with.
+        average_: (L, K, T) mean incidence of the training patients at each landmark of the question.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+
+    def __init__(self, question: Question, *, random_state: int = 0) -> None:
+        self.question = question
+        self.random_state = random_state
+
+    def fit(self, cohort: Cohort) -> Self:
+        """Learn from every patient of ``cohort``; raises ModelError when there is no outcome or nobody is at risk."""
+        if cohort.outcome is None:
+            raise ModelError(f"{self.label} cannot be fitted: the cohort {cohort.name!r} has no outcome")
+        if not (cohort.outcome.time > min(self.question.landmarks)).any():
+            raise ModelError(f"{self.label} cannot be fitted: no patient is at risk at the first landmark")
+        self.causes_: tuple[str, ...] = cohort.outcome.causes
+        self.notes_: list[str] = [
+            f"No event of cause {name!r} among the training patients: its risk is taken as zero."
+            for name, count in cohort.outcome.events().items()
+            if count == 0
+        ]
+        self.schema_ = Schema.of(cohort)
+        self.typical_ = _typical(cohort)
+        self._fit(cohort)
+        self.average_ = np.stack([self._average(cohort.at(moment)) for moment in self.question.landmarks])
+        return self
+
+    def predict(self, cohort: Cohort | Patient, at: float | str, *, at_risk: bool = True) -> RiskCurve:
+        """Risk curves of the patients at risk at the landmark ``at`` (days, or a duration such as "6y").
+
+        A patient's curve depends on nobody else in ``cohort``, on no row order, on no identifier and on nothing
+        measured after the landmark. Raises ModelError before ``fit``.
+        """
+        if not hasattr(self, "causes_"):
+            raise ModelError(f"{self.label} has not been fitted")
+        everyone = cohort.cohort if isinstance(cohort, Patient) else cohort
+        moment = days(at)
+        landmark = self.schema_.conform(everyone).at(moment, at_risk=at_risk)
+        incidence, lower, upper = self._predict(landmark)
+        return RiskCurve(
+            patients=everyone.patients[landmark.patient],
+            landmark=moment,
+            times=self.question.grid,
+            causes=self.causes_,
+            incidence=incidence,
+            lower=lower,
+            upper=upper,
+        )
+
+    def average(self, at: float | str) -> NDArray[np.float64]:
+        """(K, T) mean incidence of the training patients at the landmark of the question nearest to ``at``."""
+        nearest = np.argmin(np.abs(np.asarray(self.question.landmarks) - days(at)))
+        return self.average_[nearest]
+
+    def settings(self) -> dict[str, Any]:
+        """Hyper-parameters as given to the constructor (JSON values)."""
+        names = list(inspect.signature(type(self).__init__).parameters)[2:]
+        return {name: getattr(self, name) for name in names if name != "random_state"}
+
+    def _average(self, landmark: Landmark) -> NDArray[np.float64]:
+        shape = (len(self.causes_), len(self.question.grid))
+        return self._predict(landmark)[0].mean(axis=0) if len(landmark) else np.zeros(shape)
+
+    @abstractmethod
+    def _fit(self, cohort: Cohort) -> None:
+        """Learn; ``cohort.outcome`` is present, somebody is at risk, ``causes_`` and ``schema_`` are set."""
+
+    @abstractmethod
+    def _predict(
+        self, landmark: Landmark
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+        """Incidence (R, K, T) on ``question.grid`` and, or None, the lower and upper 90% band of the same shape.
+
+        ``landmark.known`` has exactly the columns of ``schema_``; absent modalities are missing values.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Everything learned: nested dicts and lists of JSON values, numpy arrays and bytes; no live objects."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` gave."""
+
+
+def _typical(cohort: Cohort) -> dict[str, float | str | None]:
+    tables = [(v, cohort.record[v.name]) for v in cohort.record_variables]
+    tables += [(v, cohort.visits[v.name]) for v in cohort.visit_variables]
+    typical: dict[str, float | str | None] = {}
+    for variable, column in tables:
+        known = column.dropna()
+        if not len(known):
+            typical[variable.name] = None
+        elif variable.type == "category":
+            typical[variable.name] = str(known.astype(str).mode().iloc[0])
+        elif variable.type == "flag":
+            typical[variable.name] = float(known.mean() >= 0.5)
+        else:
+            typical[variable.name] = float(known.median())
+    return typical

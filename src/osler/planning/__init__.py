@@ -1,0 +1,1 @@
+"""Planning: what could be done for a patient, by how much it would help, and on what evidence."""

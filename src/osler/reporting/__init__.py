@@ -1,0 +1,1 @@
+"""Reporting: compute, draw, render; one self-contained HTML file each."""

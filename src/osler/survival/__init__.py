@@ -1,0 +1,1 @@
+"""Survival analysis on arrays: risk curves, nonparametric estimators, likelihoods."""

@@ -1,0 +1,122 @@
+"""RiskCurve: what every model answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from osler.errors import BeyondSupport, ModelError
+from osler.units import duration
+
+__all__ = ["RiskCurve"]
+
+_TOLERANCE = 1e-6
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RiskCurve:
+    """Cumulative incidence of each cause after a landmark, for n patients, K causes and T times.
+
+    Attributes:
+        patients: (n,) identifiers as in the cohort.
+        landmark: days from the time origin at which the prediction is made; time on the curve counts from it.
+        times: (T,) days since the landmark, strictly increasing, ``times[0] == 0``.
+        causes: K names; the first is the event of interest. Higher cumulative incidence is higher risk.
+        incidence: (n, K, T) in [0, 1], zero at time 0, never decreasing; the sum over causes never exceeds one.
+        lower, upper: bands of the same shape at ``level`` (pointwise), or None when the model states none.
+        level: coverage that the bands aim at.
+
+    Raises:
+        ModelError: the arrays do not fit together, are not finite, decrease, or exceed one.
+    """
+
+    patients: NDArray[np.object_]
+    landmark: float
+    times: Floats
+    causes: tuple[str, ...]
+    incidence: Floats
+    lower: Floats | None = None
+    upper: Floats | None = None
+    level: float = 0.9
+
+    def __post_init__(self) -> None:
+        shape = (len(self.patients), len(self.causes), len(self.times))
+        if self.incidence.shape != shape:
+            raise ModelError(f"cumulative incidence has shape {self.incidence.shape}, expected {shape}")
+        if len(self.times) < 2 or self.times[0] != 0 or not np.all(np.diff(self.times) > 0):
+            raise ModelError("the time grid of a risk curve must start at 0 and increase strictly")
+        bands = [band for band in (self.lower, self.upper) if band is not None]
+        if len(bands) == 1 or any(band.shape != shape for band in bands):
+            raise ModelError("bands need a lower and an upper array of the shape of the incidence")
+        for values in (self.incidence, *bands):
+            if not np.isfinite(values).all():
+                raise ModelError("a risk curve must be finite")
+            if values.size and (values.min() < -_TOLERANCE or values.max() > 1 + _TOLERANCE):
+                raise ModelError("a cumulative incidence must lie between 0 and 1")
+        if self.incidence.size:
+            if np.diff(self.incidence, axis=2).min() < -_TOLERANCE:
+                raise ModelError("a cumulative incidence must not decrease with time")
+            if self.incidence.sum(axis=1).max() > 1 + _TOLERANCE:
+                raise ModelError("the causes of a risk curve sum to more than one")
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    @property
+    def event_free(self) -> Floats:
+        """(n, T) probability of no event of any cause; one minus the sum over causes, by construction."""
+        return np.maximum(1.0 - self.incidence.sum(axis=1), 0.0)
+
+    @property
+    def horizon(self) -> float:
+        """The last time of the grid, in days after the landmark."""
+        return float(self.times[-1])
+
+    def risk(self, horizon: float | ArrayLike, cause: int = 1) -> Floats:
+        """Cumulative incidence of ``cause`` (1-based) at ``horizon`` days after the landmark, linear between grid times.
+
+        Returns (n,) for one horizon, (n, H) for several. Raises BeyondSupport past the grid.
+        """
+        return self._interpolate(self.incidence[:, cause - 1], horizon)
+
+    def band(self, horizon: float, cause: int = 1) -> tuple[Floats, Floats] | None:
+        """Lower and upper (n,) bounds of the risk at ``horizon``, or None when the model states none."""
+        if self.lower is None or self.upper is None:
+            return None
+        return (
+            self._interpolate(self.lower[:, cause - 1], horizon),
+            self._interpolate(self.upper[:, cause - 1], horizon),
+        )
+
+    def event_free_time(self, horizon: float) -> Floats:
+        """(n,) restricted mean event-free time in days up to ``horizon``; more is better."""
+        self._check(np.asarray([horizon]))
+        grid = np.unique(np.append(self.times[self.times < horizon], horizon))
+        return np.trapezoid(self._interpolate(self.event_free, grid), grid, axis=1)
+
+    def take(self, positions: Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]) -> RiskCurve:
+        """The curves of some patients, by position or mask."""
+        index = np.asarray(positions)
+        bands = {name: None if (v := getattr(self, name)) is None else v[index] for name in ("lower", "upper")}
+        return replace(self, patients=self.patients[index], incidence=self.incidence[index], **bands)
+
+    def _check(self, horizon: Floats) -> None:
+        if horizon.size and (horizon.max() > self.horizon * (1 + 1e-9) or horizon.min() < 0):
+            raise BeyondSupport(
+                f"risk asked at {duration(float(horizon.max()))} after the landmark; "
+                f"the curve covers 0 to {duration(self.horizon)}"
+            )
+
+    def _interpolate(self, values: Floats, horizon: float | ArrayLike) -> Floats:
+        at = np.asarray(horizon, dtype=float)
+        wanted = np.atleast_1d(at)
+        self._check(wanted)
+        right = np.clip(np.searchsorted(self.times, wanted, side="left"), 1, len(self.times) - 1)
+        span = self.times[right] - self.times[right - 1]
+        weight = np.clip((wanted - self.times[right - 1]) / span, 0.0, 1.0)
+        result = values[:, right - 1] * (1 - weight) + values[:, right] * weight
+        return result[:, 0] if at.ndim == 0 else result
