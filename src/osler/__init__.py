@@ -1,0 +1,44 @@
+"""Osler: multimodal patient-risk prediction over time.
+
+The public names, reached lazily so that ``import osler`` and ``osler --help`` are quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "BeyondSupport": "osler.errors",
+    "Cohort": "osler.cohort.cohort",
+    "DataError": "osler.errors",
+    "ModelError": "osler.errors",
+    "OslerError": "osler.errors",
+    "Patient": "osler.cohort.cohort",
+    "Question": "osler.config",
+    "RiskCurve": "osler.survival.curve",
+    "Study": "osler.study",
+    "StudyConfig": "osler.config",
+    "UsageError": "osler.errors",
+    "create": "osler.models",
+    "evaluate": "osler.evaluation",
+    "load_model": "osler.models.store",
+    "plan": "osler.planning",
+    "read_cohort": "osler.cohort.tables",
+    "save_model": "osler.models.store",
+    "simulate": "osler.cohort.simulate",
+}
+
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'osler' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
