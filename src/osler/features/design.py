@@ -1,0 +1,148 @@
+"""Design: the rows of a landmark as a matrix whose every column has a name, a modality and a meaning."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import Variable
+from osler.cohort.landmark import Landmark
+from osler.errors import ModelError
+from osler.features.column import Column
+from osler.features.genomics import GenomicFeatures
+from osler.features.history import HistoryFeatures
+from osler.features.imaging import ImagingFeatures
+from osler.features.record import RecordFeatures
+from osler.features.scale import Scale
+
+__all__ = ["Column", "Design"]
+
+Floats = NDArray[np.float64]
+HISTORY = ("last", "mean", "slope")
+
+
+class Design:
+    """Record, visits so far, genomics and image embeddings of each row as float64 columns of spread about one.
+
+    Everything is fitted on the rows given to ``fit``. ``transform`` looks at one row at a time: its result does not
+    depend, not by a bit, on the other rows, on identifiers, or on anything after the row's landmark.
+
+    Args:
+        missing: "impute" puts 0, the training average, with flags where more than 5 % is missing; "keep" leaves NaN.
+        history: which of "last", "mean", "slope" to take of visit variables.
+        components: most principal components of a genomic or embedding block.
+        landmark_terms: columns s and s^2 of the landmark itself, where landmarks differ.
+        splines: knots of linear splines on numbers ("value" and "last"); 0 for none.
+        clip: bound of the scaled values.
+
+    Attributes:
+        columns_: P columns, grouped by modality.
+    """
+
+    def __init__(
+        self,
+        *,
+        missing: Literal["impute", "keep"] = "impute",
+        history: tuple[str, ...] = HISTORY,
+        components: int = 20,
+        landmark_terms: bool = True,
+        splines: int = 0,
+        clip: float = 4.0,
+    ) -> None:
+        self.missing = missing
+        self.history = tuple(history)
+        self.components = components
+        self.landmark_terms = landmark_terms
+        self.splines = splines
+        self.clip = clip
+
+    def fit(self, landmark: Landmark) -> Self:
+        """Learn scales, levels, components and flags from R training rows; raises ModelError when there are none."""
+        if not len(landmark):
+            raise ModelError("a design cannot be fitted: nobody is at risk at the landmarks")
+        known = landmark.known
+        embeddings = [name for name, block in known.images.items() if block.form == "embedding"]
+        self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings)
+        for part in self._parts:
+            part.fit(landmark)
+        self.moment_scales = [Scale.fit(moment, clip=np.inf) for moment in self._moments(landmark)]
+        self._collect()
+        return self
+
+    def _prepare(
+        self,
+        record: tuple[Variable, ...],
+        visits: tuple[Variable, ...],
+        genomics: list[str],
+        embeddings: list[str],
+    ) -> None:
+        self._variables = (record, visits)
+        keep = self.missing == "keep"
+        common = {"keep_missing": keep, "clip": self.clip}
+        self._record = RecordFeatures(splines=self.splines, **common)
+        self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
+        self._genomics = [GenomicFeatures(name, components=self.components, **common) for name in genomics]
+        self._imaging = [ImagingFeatures(name, components=self.components, **common) for name in embeddings]
+
+    @property
+    def _parts(self) -> list[RecordFeatures | HistoryFeatures | GenomicFeatures | ImagingFeatures]:
+        return [self._record, self._history, *self._genomics, *self._imaging]
+
+    def _moments(self, landmark: Landmark) -> list[Floats]:
+        return [landmark.time, landmark.time**2] if self.landmark_terms else []
+
+    def _collect(self) -> None:
+        terms = [Column(name, "landmark", "landmark", name) for name in ("landmark", "landmark^2")]
+        self.columns_: tuple[Column, ...] = (
+            *(column for part in self._parts for column in part.columns),
+            *(term for term, scale in zip(terms, self.moment_scales, strict=False) if scale is not None),
+        )
+
+    def transform(self, landmark: Landmark) -> Floats:
+        """(R, P) float64 features, finite with missing="impute"; modalities that the cohort lacks count as missing."""
+        moments = [
+            scale(moment)[:, None]
+            for scale, moment in zip(self.moment_scales, self._moments(landmark), strict=True)
+            if scale is not None
+        ]
+        return np.column_stack([*(part.transform(landmark) for part in self._parts), *moments])
+
+    def penalty_groups(self) -> dict[str, NDArray[np.int64]]:
+        """Modality -> positions of its columns, in column order; a caller may give each its own penalty."""
+        groups: dict[str, list[int]] = {}
+        for i, column in enumerate(self.columns_):
+            groups.setdefault(column.modality, []).append(i)
+        return {name: np.array(members, dtype=np.int64) for name, members in groups.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything learned: JSON values and numpy arrays."""
+        record, visits = self._variables
+        return {
+            "record_variables": [asdict(v) for v in record],
+            "visit_variables": [asdict(v) for v in visits],
+            "record": self._record.state(),
+            "history": self._history.state(),
+            "genomics": {part.name: part.state() for part in self._genomics},
+            "imaging": {part.name: part.state() for part in self._imaging},
+            "moments": [None if scale is None else scale.to_json() for scale in self.moment_scales],
+        }
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        """Take back what ``state`` gave, in a design made with the same arguments."""
+        record, visits = (
+            tuple(Variable(**{**v, "levels": tuple(v["levels"])}) for v in state[key])
+            for key in ("record_variables", "visit_variables")
+        )
+        self._prepare(record, visits, list(state["genomics"]), list(state["imaging"]))
+        self._record.restore(state["record"], record)
+        self._history.restore(state["history"], visits)
+        for part in self._genomics:
+            part.restore(state["genomics"][part.name])
+        for image_part in self._imaging:
+            image_part.restore(state["imaging"][image_part.name])
+        self.moment_scales = [None if s is None else Scale.from_json(s) for s in state["moments"]]
+        self._collect()
+        return self
