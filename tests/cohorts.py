@@ -55,7 +55,9 @@ def make_cohort(
     visits = pd.DataFrame(rows, columns=["patient", "time", "marker", "pressure", "stage"])
     visits["patient"] = visits["patient"].astype(np.int64)
     visits.loc[rng.random(len(visits)) < missing, "marker"] = np.nan
-    visits["stage"] = pd.Categorical(visits["stage"].where(rng.random(len(visits)) >= missing), categories=["low", "high"])
+    visits["stage"] = pd.Categorical(
+        visits["stage"].where(rng.random(len(visits)) >= missing), categories=["low", "high"]
+    )
     record = pd.DataFrame(
         {
             "age": np.where(rng.random(n) < missing, np.nan, age),

@@ -9,8 +9,8 @@ import osler
 
 PACKAGE = Path(osler.__file__).resolve().parent
 RANK = {
-    "errors": 0, "units": 0.5, "config": 1, "readers": 1, "survival": 1, "cohort": 2, "evaluation": 2, "features": 3,
-    "models": 4, "planning": 5, "reporting": 6, "study": 7, "engine": 7, "schemas": 7, "cli": 8, "__init__": 9, "__main__": 9,
+    "errors": 0, "units": 0.5, "config": 1, "engine": 1, "readers": 1, "survival": 1, "cohort": 2, "evaluation": 2, "features": 3,
+    "models": 4, "planning": 5, "reporting": 6, "study": 7, "scoring": 7, "schemas": 7, "terminal": 7.5, "cli": 8, "__init__": 9, "__main__": 9,
 }  # fmt: skip
 
 

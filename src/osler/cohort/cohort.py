@@ -17,7 +17,7 @@ from osler.config import digest
 from osler.errors import UsageError
 from osler.units import days
 
-__all__ = ["Cohort", "FlowStep", "Genomics", "Images", "Patient", "Variable"]
+__all__ = ["Cohort", "FlowStep", "Genomics", "Images", "Patient", "Variable", "draw_pseudonyms"]
 
 #: Columns of ``Cohort.visits`` that are not measurements.
 VISIT_KEYS = ("patient", "time")
@@ -71,7 +71,8 @@ class Genomics:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.features):
-            raise UsageError(f"genomic block {self.name!r}: {self.values.shape} values for {len(self.features)} features")
+            shape, features = self.values.shape, len(self.features)
+            raise UsageError(f"genomic block {self.name!r}: {shape} values for {features} features")
 
     @property
     def available(self) -> NDArray[np.bool_]:
@@ -118,6 +119,9 @@ class Cohort:
         flow: participant flow up to these patients.
         actions: declarations of the manifest's ``[[actions]]``, for plans.
         sources: digest of every file read, by name.
+        study: the question that the manifest declares, or None.
+        pseudonyms: (n,) names for the outside, "P0001"..., which stay a patient's own through ``subset``; the reader
+            draws them from the whole record table (see ``draw_pseudonyms``), and by default they come from the content.
     """
 
     name: str
@@ -132,6 +136,11 @@ class Cohort:
     actions: tuple[Any, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
     study: Any = None
+    pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.pseudonyms is None:
+            object.__setattr__(self, "pseudonyms", draw_pseudonyms(digest(self.record), self.patients))
 
     def __len__(self) -> int:
         return len(self.patients)
@@ -164,15 +173,6 @@ class Cohort:
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
         return digest(self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome)
-
-    @cached_property
-    def pseudonyms(self) -> NDArray[np.object_]:
-        """(n,) names for the outside, "P0001"...: an order drawn from the content, so that only the data reveal it."""
-        keys = [digest(self.digest, str(patient)) for patient in self.patients]
-        rank = np.empty(len(self), dtype=int)
-        rank[np.argsort(keys)] = np.arange(1, len(self) + 1)
-        width = max(4, len(str(len(self))))
-        return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
 
     def at(self, landmark: float | str | Iterable[float | str], *, at_risk: bool = True) -> Landmark:
         """What is known at a landmark, or at each of several: the only door to predictors and to later follow-up.
@@ -214,6 +214,7 @@ class Cohort:
         return replace(
             self,
             patients=self.patients[index],
+            pseudonyms=self.pseudonyms[index],
             record=self.record.iloc[index].reset_index(drop=True),
             visits=visits,
             genomics={k: replace(g, values=g.values[index]) for k, g in self.genomics.items()},
@@ -233,11 +234,10 @@ class Cohort:
         if unknown:
             raise UsageError(f"no such modality: {', '.join(sorted(unknown))}; there are {', '.join(self.modalities)}")
         gone = [v.name for v in self.variables.values() if v.modality in modalities]
-        record, visits = self.record.drop(columns=gone, errors="ignore"), self.visits.drop(columns=gone, errors="ignore")
         return replace(
             self,
-            record=record,
-            visits=visits,
+            record=self.record.drop(columns=gone, errors="ignore"),
+            visits=self.visits.drop(columns=gone, errors="ignore"),
             variables={k: v for k, v in self.variables.items() if k not in gone},
             genomics={k: v for k, v in self.genomics.items() if k not in modalities},
             images={k: v for k, v in self.images.items() if k not in modalities},
@@ -262,9 +262,23 @@ class Patient:
         return self.cohort.visits.drop(columns="patient")
 
 
+def draw_pseudonyms(key: str, identifiers: Iterable[str]) -> NDArray[np.object_]:
+    """(n,) "P0001"...: the order in which digests of ``key`` and identifier fall.
+
+    ``key`` is a digest of the data themselves: the same data give the same names, and somebody without the data
+    cannot find out, by trying identifiers, who is meant.
+    """
+    keys = [digest(key, str(identifier)) for identifier in identifiers]
+    rank = np.empty(len(keys), dtype=int)
+    rank[np.argsort(keys)] = np.arange(1, len(keys) + 1)
+    width = max(4, len(str(len(keys))))
+    return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
+
+
 def _images_of(block: Images, rows: NDArray[np.int64]) -> Images:
     """Images at the visits ``rows`` (old positions in their new order; a row may be repeated)."""
     where = np.searchsorted(block.visit, rows)
     where = np.minimum(where, max(len(block.visit) - 1, 0))
     has = block.visit[where] == rows if len(block.visit) else np.zeros(len(rows), dtype=bool)
-    return replace(block, visit=np.flatnonzero(has).astype(np.int64), values=block.values[where[has]] if has.any() else block.values[:0])
+    values = block.values[where[has]] if has.any() else block.values[:0]
+    return replace(block, visit=np.flatnonzero(has).astype(np.int64), values=values)

@@ -1,0 +1,232 @@
+"""Command line: parse, call the API, print. Heavy modules are reached when a command runs, not before."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from osler.errors import OslerError
+
+if TYPE_CHECKING:
+    from osler.study import StudyResult
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="osler",
+    help="Patient risk over time from record, genome and images, beside honest baselines.",
+    epilog="Start with:  osler simulate data/demo   then   osler run data/demo --out reports/demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+CohortFolder = Annotated[Path, typer.Argument(metavar="COHORT", help="Folder with cohort.toml, or that file.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model.osler written by `osler run`.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Where the cohort's files lie (or OSLER_DATA).")]
+At = Annotated[str, typer.Option("--at", help="Landmark: the moment of prediction, such as 6y.")]
+
+
+def _examples(*lines: str) -> str:
+    return "**Examples**\n\n" + "\n\n".join(f"`{line}`" for line in lines)
+
+
+@app.command(
+    epilog=_examples(
+        "osler simulate data/demo", "osler simulate data/confounded -n 4000 --assignment confounded --seed 7"
+    )
+)
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Folder to write; must not hold anything else.")],
+    patients: Annotated[int, typer.Option("--patients", "-n", min=20, help="How many patients.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 20240,
+    assignment: Annotated[str, typer.Option(help="Treatment: randomised or confounded.")] = "randomised",
+) -> None:
+    """Write a cohort whose truth is known: record, visits, genome, images, and every patient's true risks."""
+    import osler
+
+    path = osler.simulate(folder, patients=patients, seed=seed, assignment=assignment)
+    typer.echo(f"Wrote {patients} patients to {path}; the truth lies in {Path(path) / 'truth'}.")
+
+
+@app.command(epilog=_examples("osler validate data/framingham --root /data", "osler validate my_cohort"))
+def validate(cohort: CohortFolder, root: Root = None) -> None:
+    """Check a cohort against its manifest: every violation at once, exit code 2 if there is any."""
+    import osler
+
+    found = osler.read_cohort(cohort, root)
+    typer.echo(f"{found!r}\nNo violation of the data contract.")
+
+
+@app.command(epilog=_examples("osler describe data/pbc2 --root /data", "osler describe data/pbc2 --json > pbc2.json"))
+def describe(
+    cohort: CohortFolder,
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Participant flow, what is missing, follow-up, and events per cause."""
+    import osler
+    from osler.cohort.describe import describe as describe_cohort
+    from osler.terminal import print_description
+
+    description = describe_cohort(osler.read_cohort(cohort, root))
+    if as_json:
+        typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
+    else:
+        print_description(description)
+
+
+@app.command(
+    epilog=_examples(
+        "osler run data/demo --out reports/demo --patients 3",
+        "osler run data/framingham --root /data --models reference,stacked_cox,recurrent",
+    )
+)
+def run(
+    cohort: CohortFolder,
+    root: Root = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; default reports/NAME.")] = None,
+    models: Annotated[str | None, typer.Option(help="Comma-separated; default those of the manifest.")] = None,
+    patients: Annotated[
+        int, typer.Option(min=0, help="Also write reports of so many patients, from low to high risk.")
+    ] = 0,
+    folds: Annotated[int | None, typer.Option(min=2)] = None,
+    repeats: Annotated[int | None, typer.Option(min=1)] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
+) -> None:
+    """The whole study: cross-validate all models on the same folds, evaluate, choose, report.
+
+    A run that was killed goes on where it was; what changed is computed anew.
+    """
+    import osler
+    from osler.terminal import Bar
+
+    read = osler.read_cohort(cohort, root)
+    changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
+    config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
+    folder = out or Path("reports") / (cohort.resolve().parent if cohort.is_file() else cohort.resolve()).name
+    with Bar() as bar:
+        study = osler.Study(read, config, folder=folder, workers=workers, progress=bar)
+        result = study.run()
+        written = study.report_patients(result, patients) if patients else []
+    _print_result(result, written)
+
+
+@app.command(
+    epilog=_examples(
+        "osler score reports/demo/model.osler data/demo --at 2y --out risks.csv",
+        "osler score model.osler new_patients --at 0y --out risks.parquet --key key.csv",
+    )
+)
+def score(
+    model: ModelFile,
+    cohort: CohortFolder,
+    at: At,
+    out: Annotated[Path, typer.Option(help="Table to write: .csv or .parquet.")],
+    root: Root = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Also write which identifier each pseudonym stands for (readable by you alone).")
+    ] = None,
+) -> None:
+    """Risks of every patient at a landmark, at each horizon of the model, by pseudonym."""
+    import osler
+    from osler.scoring import score as score_cohort
+
+    rows = score_cohort(
+        osler.load_model(model), osler.read_cohort(cohort, root, outcome=False), at=at, out=out, key=key
+    )
+    typer.echo(f"Wrote {rows} risks to {out}.")
+
+
+@app.command(
+    epilog=_examples("osler report reports/demo/model.osler data/demo --patient P0001 --at 2y --out P0001.html")
+)
+def report(
+    model: ModelFile,
+    cohort: CohortFolder,
+    at: At,
+    patient: Annotated[str, typer.Option(help="Identifier or pseudonym.")],
+    out: Annotated[Path, typer.Option(help="HTML file to write.")],
+    root: Root = None,
+) -> None:
+    """One patient's report: risk over time, course and forecast, what drives the risk, plan."""
+    import osler
+    from osler.reporting import report_patient
+
+    person = osler.read_cohort(cohort, root, outcome=False).patient(patient)
+    typer.echo(f"Wrote {report_patient(out, model=osler.load_model(model), patient=person, at=at)}.")
+
+
+@app.command(epilog=_examples("osler plan reports/demo/model.osler data/demo --patient P0001 --at 2y"))
+def plan(
+    model: ModelFile,
+    cohort: CohortFolder,
+    at: At,
+    patient: Annotated[str, typer.Option(help="Identifier or pseudonym.")],
+    horizon: Annotated[str | None, typer.Option(help="How far ahead; default the model's longest horizon.")] = None,
+    root: Root = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """What could be done for a patient: absolute risk with and without each action, with intervals and sources."""
+    import osler
+    from osler.terminal import print_plan
+
+    person = osler.read_cohort(cohort, root, outcome=False).patient(patient)
+    made = osler.plan(osler.load_model(model), person, at, horizon=horizon)
+    if as_json:
+        typer.echo(json.dumps(made.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        print_plan(made.to_dict())
+
+
+def _configured(config: Any, changes: dict[str, Any]) -> Any:
+    """The manifest's study with what the command line changes, checked again as a whole."""
+    if config is None or not changes:
+        return config
+    from pydantic import ValidationError
+
+    from osler.errors import UsageError
+
+    try:
+        return type(config).model_validate({**config.model_dump(), **changes})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"the study cannot be run as asked: {wrong}") from None
+
+
+def _print_result(result: StudyResult, patients: list[Path]) -> None:
+    from osler.terminal import print_metrics
+
+    print_metrics(result.metrics)
+    typer.echo(result.choice.sentence)
+    for what, path in (("Report", result.report), ("Model", result.model), *(("Patient", p) for p in patients)):
+        typer.echo(f"{what + ':':9}{path}")
+
+
+def main() -> None:
+    """Run the command line; errors that a user can act on are printed without a traceback, exit code 2."""
+    try:
+        app()
+    except OslerError as error:
+        typer.echo(f"osler: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("osler: stopped; the same command goes on from here.", err=True)
+        sys.exit(130)
+    except Exception as error:
+        if os.environ.get("OSLER_DEBUG"):
+            raise
+        # The message of an unforeseen error may hold patients' values: only its kind is shown.
+        typer.echo(
+            f"osler: an unforeseen {type(error).__name__} stopped the work; this is a defect of Osler. "
+            "Set OSLER_DEBUG=1 to see where (the trace may show data).",
+            err=True,
+        )
+        sys.exit(70)
