@@ -8,10 +8,12 @@ from pathlib import Path
 import osler
 
 PACKAGE = Path(osler.__file__).resolve().parent
+#: A part may import only parts of a lower rank.
 RANK = {
-    "errors": 0, "units": 0.5, "config": 1, "engine": 1, "readers": 1, "survival": 1, "cohort": 2, "evaluation": 2, "features": 3,
-    "models": 4, "planning": 5, "reporting": 6, "study": 7, "scoring": 7, "schemas": 7, "terminal": 7.5, "cli": 8, "__init__": 9, "__main__": 9,
-}  # fmt: skip
+    **{"errors": 0, "units": 1, "config": 2, "engine": 2, "readers": 2, "survival": 2, "cohort": 3, "evaluation": 3},
+    **{"features": 4, "models": 5, "planning": 6, "reporting": 7, "study": 8, "scoring": 8, "schemas": 8},
+    **{"terminal": 9, "cli": 10, "__init__": 11, "__main__": 11},
+}
 
 
 def _modules() -> dict[str, Path]:

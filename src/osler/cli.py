@@ -49,18 +49,18 @@ def simulate(
     assignment: Annotated[str, typer.Option(help="Treatment: randomised or confounded.")] = "randomised",
 ) -> None:
     """Write a cohort whose truth is known: record, visits, genome, images, and every patient's true risks."""
-    import osler
+    from osler.cohort.simulate import simulate as write_simulation
 
-    path = osler.simulate(folder, patients=patients, seed=seed, assignment=assignment)
+    path = write_simulation(folder, patients=patients, seed=seed, assignment=assignment)
     typer.echo(f"Wrote {patients} patients to {path}; the truth lies in {Path(path) / 'truth'}.")
 
 
 @app.command(epilog=_examples("osler validate data/framingham --root /data", "osler validate my_cohort"))
 def validate(cohort: CohortFolder, root: Root = None) -> None:
     """Check a cohort against its manifest: every violation at once, exit code 2 if there is any."""
-    import osler
+    from osler.cohort.tables import read_cohort
 
-    found = osler.read_cohort(cohort, root)
+    found = read_cohort(cohort, root)
     typer.echo(f"{found!r}\nNo violation of the data contract.")
 
 
@@ -71,11 +71,11 @@ def describe(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """Participant flow, what is missing, follow-up, and events per cause."""
-    import osler
     from osler.cohort.describe import describe as describe_cohort
+    from osler.cohort.tables import read_cohort
     from osler.terminal import print_description
 
-    description = describe_cohort(osler.read_cohort(cohort, root))
+    description = describe_cohort(read_cohort(cohort, root))
     if as_json:
         typer.echo(json.dumps(description, indent=2, ensure_ascii=False))
     else:
@@ -105,15 +105,16 @@ def run(
 
     A run that was killed goes on where it was; what changed is computed anew.
     """
-    import osler
+    from osler.cohort.tables import read_cohort
+    from osler.study import Study
     from osler.terminal import Bar
 
-    read = osler.read_cohort(cohort, root)
+    read = read_cohort(cohort, root)
     changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
     config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
     folder = out or Path("reports") / (cohort.resolve().parent if cohort.is_file() else cohort.resolve()).name
     with Bar() as bar:
-        study = osler.Study(read, config, folder=folder, workers=workers, progress=bar)
+        study = Study(read, config, folder=folder, workers=workers, progress=bar)
         result = study.run()
         written = study.report_patients(result, patients) if patients else []
     _print_result(result, written)
@@ -136,12 +137,11 @@ def score(
     ] = None,
 ) -> None:
     """Risks of every patient at a landmark, at each horizon of the model, by pseudonym."""
-    import osler
+    from osler.cohort.tables import read_cohort
+    from osler.models.store import load_model
     from osler.scoring import score as score_cohort
 
-    rows = score_cohort(
-        osler.load_model(model), osler.read_cohort(cohort, root, outcome=False), at=at, out=out, key=key
-    )
+    rows = score_cohort(load_model(model), read_cohort(cohort, root, outcome=False), at=at, out=out, key=key)
     typer.echo(f"Wrote {rows} risks to {out}.")
 
 
@@ -157,11 +157,12 @@ def report(
     root: Root = None,
 ) -> None:
     """One patient's report: risk over time, course and forecast, what drives the risk, plan."""
-    import osler
+    from osler.cohort.tables import read_cohort
+    from osler.models.store import load_model
     from osler.reporting import report_patient
 
-    person = osler.read_cohort(cohort, root, outcome=False).patient(patient)
-    typer.echo(f"Wrote {report_patient(out, model=osler.load_model(model), patient=person, at=at)}.")
+    person = read_cohort(cohort, root, outcome=False).patient(patient)
+    typer.echo(f"Wrote {report_patient(out, model=load_model(model), patient=person, at=at)}.")
 
 
 @app.command(epilog=_examples("osler plan reports/demo/model.osler data/demo --patient P0001 --at 2y"))
@@ -175,11 +176,13 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """What could be done for a patient: absolute risk with and without each action, with intervals and sources."""
-    import osler
+    from osler.cohort.tables import read_cohort
+    from osler.models.store import load_model
+    from osler.planning import plan as make_plan
     from osler.terminal import print_plan
 
-    person = osler.read_cohort(cohort, root, outcome=False).patient(patient)
-    made = osler.plan(osler.load_model(model), person, at, horizon=horizon)
+    person = read_cohort(cohort, root, outcome=False).patient(patient)
+    made = make_plan(load_model(model), person, at, horizon=horizon)
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2, ensure_ascii=False))
     else:

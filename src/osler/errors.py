@@ -25,7 +25,7 @@ class ModelError(OslerError):
     """A model cannot be fitted, read or applied: a damaged file, a cohort that lacks what it needs."""
 
 
-class BeyondSupport(OslerError):
+class BeyondSupport(OslerError):  # noqa: N818  (what happened, as statisticians say it)
     """A horizon lies past what was observed or predicted; named, so that one cell fails and not a study."""
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-import osler
 from osler.cohort.cohort import Cohort
 from osler.cohort.split import folds
 from osler.config import StudyConfig, digest
@@ -26,7 +25,7 @@ from osler.evaluation import Choice, Evaluation, choose, combine, evaluate
 from osler.models import create
 from osler.models.base import RiskModel
 from osler.models.store import load_model, save_model
-from osler.reporting import write_study_report
+from osler.reporting import report_patient, write_study_report
 
 __all__ = ["Study", "StudyResult", "code_digest"]
 
@@ -113,6 +112,31 @@ class Study:
         _write(result, self.cohort, config, model, durations={key: fit["seconds"] for key, fit in fitted.items()})
         return result
 
+    def report_patients(self, result: StudyResult, count: int) -> list[Path]:
+        """Reports of ``count`` patients at the middle landmark, spread from low to high out-of-fold risk.
+
+        They lie in ``patients/`` under their pseudonyms; returns their paths, the lowest risk first.
+        """
+        config = self._config()
+        landmark = config.landmarks[len(config.landmarks) // 2]
+        shown = result.predictions.query(
+            "model == @result.choice.model and repeat == 0 and landmark_days == @landmark "
+            "and horizon_days == @config.horizons[-1] and cause == @self.cohort.outcome.causes[0]"
+        ).sort_values(["risk", "patient"])
+        wanted = np.unique(np.linspace(0.1, 0.95, count).dot(len(shown) - 1).round().astype(int))
+        folder = result.folder / "patients"
+        folder.mkdir(exist_ok=True)
+        model = load_model(result.model)
+        paths = []
+        for done, name in enumerate(shown["patient"].iloc[wanted]):
+            self._tell("patient reports", done, len(wanted))
+            path = folder / f"{name}.html"
+            patient = self.cohort.patient(name)
+            _replace(path, lambda part, who=patient: report_patient(part, model=model, patient=who, at=landmark))
+            paths.append(path)
+        self._tell("patient reports", len(wanted), len(wanted))
+        return paths
+
     def _config(self) -> StudyConfig:
         config = self.config or self.cohort.study
         if self.cohort.outcome is None:
@@ -165,7 +189,7 @@ class Study:
 
 def code_digest() -> str:
     """SHA-256 of the package's own source: a cached fit is used again only by the code that made it."""
-    root = Path(osler.__file__).resolve().parent
+    root = Path(__file__).resolve().parent
     return digest({str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.py"))})
 
 
@@ -311,7 +335,7 @@ def _provenance(
         "config": config.model_dump(mode="json"),
         "config_digest": digest(config),
         "code_digest": code_digest(),
-        "osler": osler.__version__,
+        "osler": version("osler"),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "seed": config.seed,

@@ -47,8 +47,7 @@ class Schema:
                 all differences are named at once.
         """
         problems = [
-            f"variable {mine.name!r}: the model knows {mine.type} {mine.unit or '(no unit)'} {list(mine.levels) or ''}, "
-            f"the cohort has {yours.type} {yours.unit or '(no unit)'} {list(yours.levels) or ''}"
+            f"variable {mine.name!r}: the model knows {_meaning(mine)}, the cohort has {_meaning(yours)}"
             for mine in (*self.record, *self.visits)
             if (yours := cohort.variables.get(mine.name)) is not None
             and ((mine.type, mine.unit) != (yours.type, yours.unit) or not set(yours.levels) <= set(mine.levels))
@@ -88,6 +87,11 @@ class Schema:
             genomics={k: (g["kind"], tuple(g["features"])) for k, g in data["genomics"].items()},
             images={k: (b["form"], tuple(b["shape"])) for k, b in data["images"].items()},
         )
+
+
+def _meaning(variable: Variable) -> str:
+    levels = f" of {', '.join(variable.levels)}" if variable.levels else ""
+    return f"a {variable.type}{levels} in {variable.unit or 'no unit'}"
 
 
 def _variable(data: dict[str, Any]) -> Variable:

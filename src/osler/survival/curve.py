@@ -77,7 +77,7 @@ class RiskCurve:
         return float(self.times[-1])
 
     def risk(self, horizon: float | ArrayLike, cause: int = 1) -> Floats:
-        """Cumulative incidence of ``cause`` (1-based) at ``horizon`` days after the landmark, linear between grid times.
+        """Cumulative incidence of ``cause`` (1-based) ``horizon`` days after the landmark, linear in between.
 
         Returns (n,) for one horizon, (n, H) for several. Raises BeyondSupport past the grid.
         """
