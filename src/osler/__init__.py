@@ -23,6 +23,7 @@ _PUBLIC = {
     "StudyConfig": "osler.config",
     "UsageError": "osler.errors",
     "create": "osler.models",
+    "days": "osler.units",
     "evaluate": "osler.evaluation",
     "load_model": "osler.models.store",
     "plan": "osler.planning",

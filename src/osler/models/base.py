@@ -13,9 +13,9 @@ from osler.cohort.cohort import Cohort, Patient
 from osler.cohort.landmark import Landmark
 from osler.cohort.schema import Schema
 from osler.config import Question
-from osler.errors import ModelError
+from osler.errors import ModelError, UsageError
 from osler.survival.curve import RiskCurve
-from osler.units import days
+from osler.units import days, duration
 
 __all__ = ["RiskModel"]
 
@@ -68,13 +68,16 @@ class RiskModel(ABC):
         """Risk curves of the patients at risk at the landmark ``at`` (days, or a duration such as "6y").
 
         A patient's curve depends on nobody else in ``cohort``, on no row order, on no identifier and on nothing
-        measured after the landmark. Raises ModelError before ``fit``.
+        measured after the landmark. Raises ModelError before ``fit``, and UsageError for a single patient whose
+        follow-up ended before the landmark.
         """
         if not hasattr(self, "causes_"):
             raise ModelError(f"{self.label} has not been fitted")
         everyone = cohort.cohort if isinstance(cohort, Patient) else cohort
         moment = days(at)
         landmark = self.schema_.conform(everyone).at(moment, at_risk=at_risk)
+        if isinstance(cohort, Patient) and not len(landmark):
+            raise UsageError(f"the follow-up of patient {cohort.pseudonym} ended before the landmark {duration(moment)}")
         incidence, lower, upper = self._predict(landmark)
         return RiskCurve(
             patients=everyone.patients[landmark.patient],

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from osler.errors import BeyondSupport, ModelError
-from osler.units import duration
+from osler.units import days, duration
 
 __all__ = ["RiskCurve"]
 
@@ -76,14 +76,14 @@ class RiskCurve:
         """The last time of the grid, in days after the landmark."""
         return float(self.times[-1])
 
-    def risk(self, horizon: float | ArrayLike, cause: int = 1) -> Floats:
-        """Cumulative incidence of ``cause`` (1-based) ``horizon`` days after the landmark, linear in between.
+    def risk(self, horizon: float | str | ArrayLike, cause: int = 1) -> Floats:
+        """Cumulative incidence of ``cause`` (1-based) ``horizon`` (days after the landmark, or "5y"), linear in between.
 
         Returns (n,) for one horizon, (n, H) for several. Raises BeyondSupport past the grid.
         """
         return self._interpolate(self.incidence[:, cause - 1], horizon)
 
-    def band(self, horizon: float, cause: int = 1) -> tuple[Floats, Floats] | None:
+    def band(self, horizon: float | str, cause: int = 1) -> tuple[Floats, Floats] | None:
         """Lower and upper (n,) bounds of the risk at ``horizon``, or None when the model states none."""
         if self.lower is None or self.upper is None:
             return None
@@ -92,8 +92,9 @@ class RiskCurve:
             self._interpolate(self.upper[:, cause - 1], horizon),
         )
 
-    def event_free_time(self, horizon: float) -> Floats:
+    def event_free_time(self, horizon: float | str) -> Floats:
         """(n,) restricted mean event-free time in days up to ``horizon``; more is better."""
+        horizon = days(horizon)
         self._check(np.asarray([horizon]))
         grid = np.unique(np.append(self.times[self.times < horizon], horizon))
         return np.trapezoid(self._interpolate(self.event_free, grid), grid, axis=1)
@@ -111,8 +112,8 @@ class RiskCurve:
                 f"the curve covers 0 to {duration(self.horizon)}"
             )
 
-    def _interpolate(self, values: Floats, horizon: float | ArrayLike) -> Floats:
-        at = np.asarray(horizon, dtype=float)
+    def _interpolate(self, values: Floats, horizon: float | str | ArrayLike) -> Floats:
+        at = np.asarray(days(horizon) if isinstance(horizon, str) else horizon, dtype=float)
         wanted = np.atleast_1d(at)
         self._check(wanted)
         right = np.clip(np.searchsorted(self.times, wanted, side="left"), 1, len(self.times) - 1)
