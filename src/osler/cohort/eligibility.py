@@ -1,0 +1,144 @@
+"""Eligibility: who is in the first record table, who meets the criteria, whose outcome is known, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import FlowStep
+from osler.cohort.follow_up import FollowUp, outcome_columns, read_follow_up
+from osler.cohort.reading import Reading, Rows
+from osler.cohort.specs import ExcludeSpec, OutcomeSpec, RecordSpec, RowsSpec
+
+__all__ = ["admit", "find_patients", "one_row_each"]
+
+
+def find_patients(reading: Reading) -> Rows | None:
+    """Rows of the first record block, one per patient; sets ``reading.known`` and ``reading.patients``.
+
+    The flow begins with all patients of that table; those of whom ``where`` chooses no row leave first.
+    """
+    spec = reading.manifest.record[0]
+    rows = reading.rows(spec.table, spec, [v.source for v in spec.variables])
+    if rows is None:
+        return None
+    everyone = rows if spec.where is None else _identified(reading, rows, spec)
+    reading.known = pd.Index(everyone.patient, dtype=object).unique()
+    chosen = one_row_each(reading, rows, spec.repeated)
+    reading.patients = pd.Index(chosen.patient, dtype=object)
+    total, left = len(reading.known), len(reading.patients)
+    reading.flow.append(FlowStep(f"patients in {spec.table}", 0, total))
+    if total > left:
+        reading.flow.append(FlowStep(f"no row with {spec.where}", total - left, left))
+    return chosen
+
+
+def _identified(reading: Reading, rows: Rows, spec: RowsSpec) -> Rows:
+    """All rows of the table that have an identifier, whatever ``where`` chooses; nothing is noted twice."""
+    table, column = rows.table, spec.patient_id or reading.manifest.cohort.patient_id
+    texts = table.texts(column)
+    known = np.array([text is not None and text.startswith(spec.id_prefix) for text in texts], dtype=bool)
+    names = np.array([text[len(spec.id_prefix) :] for text in texts[known]], dtype=object)
+    return Rows(table, np.flatnonzero(known), names)
+
+
+def one_row_each(reading: Reading, rows: Rows, repeated: str) -> Rows:
+    """The first row of every patient; further rows are a violation unless ``repeated`` is "first"."""
+    twin = pd.Series(rows.patient, dtype=object).duplicated().to_numpy()
+    if twin.any() and repeated == "error":
+        reading.findings.add(
+            rows.table.name, "a patient has one row", "each patient once", "several rows",
+            'Choose the row with where, or say repeated = "first" if the rows differ only in columns that are not used.',
+            rows=rows.position[twin],
+        )  # fmt: skip
+    return rows.take(~twin)
+
+
+def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
+    """Apply the criteria, then the policies of the outcome; ``reading.patients`` are those who stay.
+
+    Returns:
+        Their follow-up (some of it unknown if violations were noted), or None when it is not read or cannot be.
+    """
+    for step in reading.manifest.cohort.exclude:
+        _exclude(reading, first, step)
+    if not len(reading.patients):
+        _nobody(reading, "the criteria leave no patient")
+    spec = reading.manifest.outcome
+    if not outcome or spec is None:
+        return None
+    rows = _outcome_rows(reading, first, spec)
+    if rows is None:
+        return None
+    follow_up = read_follow_up(reading, spec, rows)
+    follow_up = _outcome_policy(
+        reading, spec, rows, follow_up, ~follow_up.known, spec.unknown, "every patient has an outcome", "without a known outcome",
+        'unknown = "exclude", or declare more codes',
+    )  # fmt: skip
+    with np.errstate(invalid="ignore"):
+        nothing = follow_up.known & (follow_up.time <= 0)
+    follow_up = _outcome_policy(
+        reading, spec, rows, follow_up, nothing, spec.zero_time, "follow-up is longer than nothing", "with a follow-up of zero or less",
+        'zero_time = "exclude", or exclude those who had the event before the time origin',
+    )  # fmt: skip
+    if not len(reading.patients):
+        _nobody(reading, "nobody has a usable outcome")
+    return follow_up
+
+
+def _outcome_rows(reading: Reading, first: Rows, spec: OutcomeSpec) -> Rows | None:
+    columns = outcome_columns(spec)
+    if spec.table is not None:
+        return reading.rows(spec.table, spec, columns)
+    return first if reading.has_columns(first.table, columns) else None
+
+
+def _exclude(reading: Reading, first: Rows, step: ExcludeSpec) -> None:
+    if step.table is None:
+        rows: Rows | None = first
+    else:
+        like = next((b for b in reading.manifest.record if b.table == step.table), None)
+        rows = reading.rows(step.table, RowsSpec.model_validate(_form(like or reading.manifest.record[0])), [])
+    if rows is None:
+        return
+    hit = reading.fulfil(rows.table, step.where, rows.position)
+    if hit is None:
+        return
+    leaving = reading.patients.isin(rows.patient[hit])
+    reading.patients = reading.patients[~leaving]
+    reading.flow.append(FlowStep(step.reason, int(leaving.sum()), len(reading.patients)))
+
+
+def _form(like: RecordSpec) -> dict[str, object]:
+    """How that block's text is written, without its choice of rows."""
+    return {name: getattr(like, name) for name in RowsSpec.model_fields if name != "where"}
+
+
+def _outcome_policy(
+    reading: Reading, spec: OutcomeSpec, rows: Rows, follow_up: FollowUp, broken: NDArray[np.bool_], policy: str, rule: str,
+    what: str, remedy: str,
+) -> FollowUp:  # fmt: skip
+    if not broken.any():
+        return follow_up
+    if policy == "exclude":
+        reading.patients = reading.patients[~broken]
+        reading.flow.append(FlowStep(what, int(broken.sum()), len(reading.patients)))
+        return follow_up.take(~broken)
+    at = reading.patients.get_indexer(rows.patient)
+    theirs = (at >= 0) & broken[at]
+    reading.findings.add(
+        rows.table.name, rule, "a time above 0 and a declared event code", f"patients {what}", f"Correct them, or say {remedy}.",
+        column=spec.time or spec.event, rows=np.unique(rows.position[theirs]) if theirs.any() else None, count=int(broken.sum()),
+    )  # fmt: skip
+    return follow_up
+
+
+def _nobody(reading: Reading, why: str) -> None:
+    reading.findings.add(
+        reading.file,
+        "a cohort has patients",
+        "at least one patient",
+        why,
+        "Correct the criteria; the flow counts each step.",
+    )

@@ -1,0 +1,128 @@
+"""Follow-up: the outcome block becomes a time and an event code for every patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osler.cohort.decode import lookup, read_times
+from osler.cohort.outcome import Outcome
+from osler.cohort.reading import Reading, Rows
+from osler.cohort.specs import OutcomeSpec
+from osler.units import unit_in_days
+
+__all__ = ["FollowUp", "outcome_columns", "read_follow_up"]
+
+#: Two times in days closer than this are one moment (rounding of a time given in years or months).
+SAME_MOMENT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class FollowUp:
+    """Follow-up of the patients that were asked for, before policies.
+
+    Attributes:
+        time: (n,) days; NaN where unknown.
+        event: (n,) event code; -1 where unknown.
+        end: (n,) days up to which visits may lie.
+    """
+
+    time: NDArray[np.float64]
+    event: NDArray[np.int64]
+    end: NDArray[np.float64]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(n,) whether time and event are both known."""
+        return np.isfinite(self.time) & (self.event >= 0)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> FollowUp:
+        """Some of the patients."""
+        return FollowUp(self.time[index], self.event[index], self.end[index])
+
+    def outcome(self, causes: tuple[str, ...]) -> Outcome:
+        """The outcome of patients who all are known."""
+        return Outcome(self.time, self.event, causes)
+
+
+def outcome_columns(spec: OutcomeSpec) -> list[str]:
+    """Columns the outcome block reads."""
+    asked = [spec.time, spec.event, *(name for c in spec.competing for name in (c.time, c.event))]
+    return list(dict.fromkeys(name for name in asked if name is not None))
+
+
+def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
+    """Follow-up of ``reading.patients`` from rows of the outcome's table.
+
+    A patient may have several rows if they agree. Own columns of competing events: the earliest event counts; a tie goes
+    to the event of interest. A competing event after the end of a follow-up that was censored is not counted, for
+    from there on nobody looked for the event of interest.
+    """
+    time, event = _events(reading, spec, rows)
+    at = reading.patients.get_indexer(rows.patient)
+    rows, time, event, at = rows.take(at >= 0), time[at >= 0], event[at >= 0], at[at >= 0]
+    _, first = np.unique(at, return_index=True)
+    n = len(reading.patients)
+    times, events = np.full(n, np.nan), np.full(n, -1, dtype=np.int64)
+    times[at[first]], events[at[first]] = time[first], event[first]
+    differ = (events[at] != event) | ~((times[at] == time) | (np.isnan(times[at]) & np.isnan(time)))
+    if differ.any():
+        reading.findings.add(
+            rows.table.name, "a patient has one outcome", "rows of one patient that agree", "rows that differ",
+            "Choose the row that counts with where.", column=spec.event, rows=rows.position[differ],
+        )  # fmt: skip
+    end = times if spec.within is None else np.full(n, float(spec.within))
+    return FollowUp(times, events, end)
+
+
+def _events(reading: Reading, spec: OutcomeSpec, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Time and event code of every row; NaN and -1 where unknown."""
+    codes = {code: 0.0 for code in spec.censored} | {code: 1.0 for code in spec.codes}
+    for number, competing in enumerate(spec.competing, 2):
+        if competing.event is None:
+            codes |= {code: float(number) for code in competing.codes}
+    event = _codes(reading, rows, spec.event, codes, spec.missing)
+    if spec.kind == "fixed":
+        # An event is known to have happened by then; whoever is event-free is followed past it, and so is known to be
+        # event-free at that horizon (a time of exactly ``within`` would count as lost there).
+        assert spec.within is not None
+        return np.where(event > 0, spec.within, spec.within + 1.0), event
+    assert spec.time is not None
+    unit = spec.time_unit or reading.manifest.cohort.time_unit
+    time = read_times(reading, rows, spec.time, unit_in_days(unit))
+    best, code = time.copy(), event.copy()
+    for number, competing in enumerate(spec.competing, 2):
+        if competing.event is None:
+            continue
+        theirs = _codes(
+            reading,
+            rows,
+            competing.event,
+            dict.fromkeys(competing.censored, 0.0) | dict.fromkeys(competing.codes, 1.0),
+            spec.missing,
+        )
+        when = time
+        if competing.time is not None:
+            when = read_times(reading, rows, competing.time, unit_in_days(competing.time_unit or unit))
+        happened = theirs == 1
+        earlier = happened & (when < best - SAME_MOMENT)
+        at_censoring = happened & (code == 0) & (when <= best + SAME_MOMENT)
+        wins = earlier | at_censoring
+        best, code = np.where(wins, when, best), np.where(wins, number, code)
+        unknown = (theirs < 0) | (happened & np.isnan(when))
+        code = np.where(unknown, -1, code)
+    return best, code.astype(np.int64)
+
+
+def _codes(
+    reading: Reading, rows: Rows, column: str, codes: dict[str, float], missing: tuple[str, ...]
+) -> NDArray[np.int64]:
+    values, undeclared = lookup(rows, column, codes, missing)
+    if undeclared.any():
+        reading.findings.add(
+            rows.table.name, "event codes are declared", f"one of {', '.join(codes)}", "other codes",
+            "Say which codes are the event (codes), censored, competing or missing.", column=column, rows=rows.position[undeclared],
+        )  # fmt: skip
+    return np.where(np.isnan(values), -1, values).astype(np.int64)

@@ -1,0 +1,215 @@
+"""Reading: tables named by the manifest, opened once, with their rows chosen and their patients identified."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import FlowStep
+from osler.cohort.findings import Findings
+from osler.cohort.manifest import Manifest
+from osler.cohort.specs import RowsSpec
+from osler.errors import UsageError
+from osler.readers.files import Folder
+from osler.readers.tabular import Table, TableFormat, read_table
+from osler.readers.where import parse_where
+
+__all__ = ["Reading", "Rows", "open_folder"]
+
+#: What spreadsheets make of whole identifiers: "2448.0" and "1.23E+12".
+_DAMAGED_ID = r"^[0-9]+\.0+$|^[0-9](\.[0-9]+)?E\+[0-9]+$"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Chosen rows of a table: their 0-based positions in it and the identifier of each."""
+
+    table: Table
+    position: NDArray[np.int64]
+    patient: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Rows:
+        """Some of the rows, by place or mask."""
+        return Rows(self.table, self.position[index], self.patient[index])
+
+
+@dataclass
+class Reading:
+    """What one reading of a cohort shares: the manifest, the folder, findings, flow and digests.
+
+    ``known`` are the identifiers of the first record table, set once it was read; ``patients`` those who stay.
+    """
+
+    manifest: Manifest
+    folder: Folder
+    findings: Findings = field(default_factory=Findings)
+    flow: list[FlowStep] = field(default_factory=list)
+    sources: dict[str, str] = field(default_factory=dict)
+    known: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
+    patients: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
+    _tables: dict[tuple[str, TableFormat], Table | None] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """What messages call the manifest."""
+        return "cohort.toml"
+
+    def table(self, name: str, spec: RowsSpec) -> Table | None:
+        """The table, read once for each way of writing; None after its violations were noted."""
+        form = TableFormat(spec.sep, spec.comment, spec.encoding, spec.decimal, self.manifest.cohort.missing)
+        key = (name, form)
+        if key not in self._tables:
+            self._tables[key] = self.findings.attempt(lambda: read_table(self.folder, name, form))
+            if (table := self._tables[key]) is not None:
+                self.sources[name] = table.sha256
+        return self._tables[key]
+
+    def rows(self, name: str, spec: RowsSpec, needed: Sequence[str]) -> Rows | None:
+        """Rows of a block that its ``where`` chooses, with identifiers; None when something basic is wrong.
+
+        ``needed`` are further columns the block asks for, so that all missing ones are told together.
+        """
+        table = self.table(name, spec)
+        if table is None:
+            return None
+        ids = spec.patient_id or self.manifest.cohort.patient_id
+        asked = parse_where(spec.where).names if spec.where else ()
+        if not self.has_columns(table, [ids, *asked, *needed]):
+            return None
+        position = np.arange(table.rows)
+        if spec.where:
+            chosen = self.fulfil(table, spec.where, position)
+            if chosen is None:
+                return None
+            position = position[chosen]
+        return self._identify(table, ids, spec.id_prefix, position)
+
+    def fulfil(self, table: Table, where: str, position: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Which rows fulfil a condition; None after a violation was noted."""
+        condition = parse_where(where)
+        if not self.has_columns(table, condition.names):
+            return None
+        try:
+            return condition.evaluate(table.frame(condition.names, position))
+        except UsageError as error:  # pragma: no cover - raw text fulfils every condition that parses
+            self.findings.add(
+                self.file, "conditions can be evaluated", "a condition on this table", str(error), "Correct it."
+            )
+            return None
+
+    def has_columns(self, table: Table, columns: Sequence[str]) -> bool:
+        """Whether the table has them all; each that it lacks is noted."""
+        absent = [name for name in dict.fromkeys(columns) if name not in table]
+        headed = not any(name.replace(".", "").replace("-", "").isdigit() for name in table.columns[:50])
+        for name in absent:
+            # A table without a header shows patients' values where names should stand: suggest none of those.
+            near = difflib.get_close_matches(name, table.columns, n=2) if headed else []
+            remedy = (
+                f"Did you mean {' or '.join(map(repr, near))}?"
+                if near
+                else "Correct the name in the manifest, or the table."
+            )
+            self.findings.add(
+                table.name, "declared columns exist", "the column", "none of that name", remedy, column=name
+            )
+        return not absent
+
+    def _identify(self, table: Table, column: str, prefix: str, position: NDArray[np.int64]) -> Rows | None:
+        if table.is_float(column):
+            self.findings.add(
+                table.name, "identifiers are text", "text or whole numbers", "decimal numbers",
+                "Write the identifiers as text; a missing one often turns the column into decimals.", column=column, count=len(position),
+            )  # fmt: skip
+            return None
+        cells = table.text(column).take(pa.array(position))
+        damaged = pc.fill_null(pc.match_substring_regex(cells, _DAMAGED_ID), False).to_numpy(zero_copy_only=False)
+        absent = cells.is_null().to_numpy(zero_copy_only=False)
+        bare = np.zeros(len(cells), dtype=bool)
+        if prefix:
+            bare = ~absent & ~pc.fill_null(pc.starts_with(cells, prefix), False).to_numpy(zero_copy_only=False)
+            cells = pc.utf8_slice_codeunits(cells, len(prefix))
+        for broken, expected, found, remedy in (
+            (damaged, "text such as 2448", "text such as 2448.0 or 1.2E+09", "Export identifiers as text."),
+            (absent, "an identifier in every row", "empty cells", "Fill them in, or leave the rows out with where."),
+            (bare, f"the prefix {prefix!r}", "other text", "Correct id_prefix, or leave the rows out with where."),
+        ):
+            if broken.any():
+                self.findings.add(
+                    table.name,
+                    "every row has an identifier",
+                    expected,
+                    found,
+                    remedy,
+                    column=column,
+                    rows=position[broken],
+                )
+        good = ~(damaged | absent | bare)
+        patient = np.asarray(cells.to_numpy(zero_copy_only=False), dtype=object)
+        return Rows(table, position[good], patient[good])
+
+    def members(self, rows: Rows, extra: str, block: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Rows of the patients who stay, and the position of each row's patient.
+
+        Patients who are not in the first record table are a violation unless ``extra`` is "ignore" (then counted).
+        """
+        unknown = self.known.get_indexer(rows.patient) < 0
+        if unknown.any() and extra == "error":
+            people = len(set(rows.patient[unknown]))
+            self.findings.add(
+                rows.table.name, "patients of a side table are in the record", "patients of the first record table",
+                f"{people} who are not", 'Add them to the record, or say extra = "ignore" in this block.',
+                rows=rows.position[unknown],
+            )  # fmt: skip
+        elif unknown.any():
+            self.dropped(
+                f"{block}: rows of patients outside the record", int(unknown.sum()), len(rows) - int(unknown.sum())
+            )
+        at = self.patients.get_indexer(rows.patient)
+        return rows.take(at >= 0), at[at >= 0].astype(np.int64)
+
+    def dropped(self, reason: str, excluded: int, remaining: int) -> None:
+        """Count rows that a policy left out."""
+        if excluded:
+            self.flow.append(FlowStep(reason, excluded, remaining, "rows"))
+
+
+def open_folder(manifest: Manifest, manifest_file: Path, root: Path | None, environment: str | None) -> Path:
+    """The folder of the cohort's files.
+
+    ``root`` (an argument) comes first, then ``environment`` (OSLER_DATA) if the manifest names a folder that lies in it,
+    then the manifest's own folder; below it the manifest's ``root``.
+
+    Raises:
+        UsageError: there is no such folder, or it leads out of the base.
+    """
+    wanted = Path(manifest.cohort.root)
+    beside = manifest_file.resolve().parent
+    if root is not None:
+        base = root
+    elif environment and wanted != Path(".") and (Path(environment) / wanted).is_dir():
+        base = Path(environment)
+    else:
+        base = beside
+    base = base.resolve()
+    folder = (base / wanted).resolve()
+    if wanted.is_absolute() or not folder.is_relative_to(base):
+        raise UsageError(
+            f"the root of the cohort, {manifest.cohort.root!r}, must be a folder below --root, OSLER_DATA or the manifest; "
+            "choose where the files lie with --root"
+        )
+    if not folder.is_dir():
+        raise UsageError(
+            f"no folder {manifest.cohort.root!r} below {base}: say where the cohort's files lie with --root or OSLER_DATA"
+        )
+    return folder

@@ -1,0 +1,370 @@
+"""Tables: csv, tsv (plain or gzip) and parquet become columns of text or numbers, with nothing guessed.
+
+Every cell of a text file is text until a manifest says what it means: "001" stays "001" and "NA" stays "NA" unless
+it is declared missing. Space around a cell is taken off; the empty cell is missing.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from osler.errors import DataError, Violation
+from osler.readers.files import Folder, Limits, Source, gunzip, refuse, too_large
+
+__all__ = ["Table", "TableFormat", "read_table", "select_columns"]
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a text file is written. ``sep`` None: a comma in .csv, a tab in .tsv and .txt.
+
+    ``comment``: lines that begin with it are left out. ``missing``: cells that mean missing, beside the empty one.
+    ``decimal``: "." or ",".
+    """
+
+    sep: str | None = None
+    comment: str | None = None
+    encoding: str = "utf-8"
+    decimal: str = "."
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Table:
+    """A table as read: ``columns`` in file order, ``rows`` many rows; columns are decoded when asked for.
+
+    Row positions count from 0 here; messages to users count data rows from 1.
+    """
+
+    name: str
+    sha256: str
+    columns: tuple[str, ...]
+    rows: int
+    data: pa.Table
+    format: TableFormat
+    _texts: dict[str, pa.Array] = field(default_factory=dict)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self._positions
+
+    def __post_init__(self) -> None:
+        self._positions = {name: i for i, name in enumerate(self.columns)}
+
+    def raw(self, column: str) -> pa.Array:
+        """The column as stored, in one piece."""
+        stored = self.data.column(self._positions[column])
+        return stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
+
+    def is_float(self, column: str) -> bool:
+        """Whether the file itself stores the column as decimal numbers."""
+        return pa.types.is_floating(self.raw(column).type)
+
+    def is_boolean(self, column: str) -> bool:
+        """Whether the file itself stores the column as true and false."""
+        return pa.types.is_boolean(self.raw(column).type)
+
+    def text(self, column: str) -> pa.Array:
+        """Cells as text without surrounding space, null where missing."""
+        if column not in self._texts:
+            stored = self.raw(column)
+            cells = pc.utf8_trim_whitespace(stored.cast(pa.string()))
+            gone = pa.array(["", *self.format.missing], pa.string())
+            self._texts[column] = pc.if_else(pc.is_in(cells, value_set=gone), pa.scalar(None, pa.string()), cells)
+        return self._texts[column]
+
+    def texts(self, column: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.object_]:
+        """``text`` as objects (``str`` or None), of some row positions or of all."""
+        cells = self.text(column)
+        return np.asarray(
+            (cells if rows is None else cells.take(pa.array(rows))).to_numpy(zero_copy_only=False), object
+        )
+
+    def numbers(
+        self, column: str, rows: NDArray[np.int64] | None = None, missing: Iterable[str] = ()
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Cells as float64 (NaN where missing) and which cells are neither missing nor a finite number.
+
+        ``missing`` are further codes of this column that mean missing.
+        """
+        stored = self.raw(column)
+        if rows is not None:
+            stored = stored.take(pa.array(rows))
+        codes = [*self.format.missing, *missing]
+        if pa.types.is_integer(stored.type) or pa.types.is_floating(stored.type) or pa.types.is_boolean(stored.type):
+            values = stored.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+            bad = np.isinf(values)
+        else:
+            cells = self.text(column) if rows is None else self.text(column).take(pa.array(rows))
+            if codes:
+                gone = pc.is_in(cells, value_set=pa.array(codes, pa.string()))
+                cells = pc.if_else(gone, pa.scalar(None, pa.string()), cells)
+            values, bad = _parse_numbers(cells, self.format.decimal)
+        for code in codes:  # "-9" declared missing is also the cell "-9.0"
+            values = np.where(values == _as_float(code), np.nan, values)
+        return np.where(bad, np.nan, values), bad
+
+    def factorized(self, column: str, rows: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], list[str]]:
+        """Position of every cell in the list of distinct texts (-1 where missing), and that list."""
+        cells = self.text(column) if rows is None else self.text(column).take(pa.array(rows))
+        encoded = cells.dictionary_encode()
+        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return codes, encoded.dictionary.to_pylist()
+
+    def frame(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
+        """Columns as raw text (None where missing), for conditions."""
+        return pd.DataFrame({name: self.texts(name, rows) for name in columns})
+
+
+def _as_float(code: str) -> float:
+    try:
+        return float(code)
+    except ValueError:
+        return np.nan
+
+
+def _parse_numbers(cells: pa.Array, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    if decimal != ".":
+        cells = pc.replace_substring(cells, decimal, ".")
+    try:
+        values = cells.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        known = cells.is_valid().to_numpy(zero_copy_only=False)
+        if np.isfinite(values[known]).all():
+            return values, np.zeros(len(values), dtype=bool)
+    except pa.ArrowInvalid:
+        pass  # some cell is not a number: find out which
+    numeric = pc.fill_null(pc.match_substring_regex(cells, _NUMBER), False).to_numpy(zero_copy_only=False)
+    texts = cells.to_numpy(zero_copy_only=False)
+    values = np.full(len(texts), np.nan)
+    values[numeric] = [float(text) for text in texts[numeric]]
+    bad = cells.is_valid().to_numpy(zero_copy_only=False) & ~np.isfinite(values)
+    values[bad] = np.nan
+    return values, bad
+
+
+def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Table:
+    """Read a table by its name in ``folder``: .csv, .tsv, .txt (each also .gz) or .parquet.
+
+    Raises:
+        DataError: the file is missing, too large, damaged, not text in the stated encoding, ragged, has no header,
+            or names a column twice; every reason that can be known at once.
+    """
+    form = form or TableFormat()
+    stem = name.lower().removesuffix(".gz")
+    suffix = stem[stem.rfind(".") :] if "." in stem else ""
+    if suffix not in (*_SEPARATORS, ".parquet") or (suffix == ".parquet" and name.lower().endswith(".gz")):
+        raise refuse(
+            name, "tables are csv, tsv or parquet", ".csv, .tsv, .txt (or these with .gz), .parquet", "another ending",
+            "Convert the table.",
+        )  # fmt: skip
+    source = folder.read(name)
+    if name.lower().endswith(".gz"):
+        source = gunzip(source, folder.limits)
+    if suffix == ".parquet":
+        return _read_parquet(source, form, folder.limits)
+    return _read_text(source, form, form.sep or _SEPARATORS[suffix], folder.limits)
+
+
+def _read_text(source: Source, form: TableFormat, sep: str, limits: Limits) -> Table:
+    data = _as_utf8(source, form)
+    if form.comment:
+        data = re.sub(rb"(?m)^" + re.escape(form.comment.encode()) + rb"[^\n]*\n?", b"", data)
+    columns = _header(source.name, data, sep, limits)
+    ragged: list[tuple[int, int]] = []
+
+    def note(row: pa.csv.InvalidRow) -> str:
+        ragged.append((row.number, row.actual_columns))
+        return "skip"
+
+    names = [str(i) for i in range(len(columns))]  # by place: a twin in the header may not merge two columns
+    try:
+        body = pa.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pa.csv.ReadOptions(
+                use_threads=False,
+                block_size=max(1024**2, min(len(data) + 1, 2**30)),
+                column_names=names,
+                skip_rows_after_names=1,
+            ),
+            parse_options=pa.csv.ParseOptions(delimiter=sep, newlines_in_values=True, invalid_row_handler=note),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        raise refuse(
+            source.name, "the table must be well formed", "rows of equal length with closed quotes",
+            "text that cannot be read as a table", "Check the separator (sep) and the quotes.",
+        ) from None  # fmt: skip
+    _check_shape(source.name, columns, body.num_rows, limits, ragged)
+    return Table(source.name, source.sha256, columns, body.num_rows, body, form)
+
+
+def _as_utf8(source: Source, form: TableFormat) -> bytes:
+    """The text as UTF-8 without byte order mark."""
+    try:
+        text = source.data.decode("utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding)
+    except UnicodeDecodeError as error:
+        row = source.data.count(b"\n", 0, error.start)
+        raise refuse(
+            source.name, "the text must be in the stated encoding", form.encoding, "bytes that are not",
+            'Say encoding = "..." (often "latin-1", "cp1252" or "utf-16").', rows=(max(row, 1),),
+        ) from None  # fmt: skip
+    except (LookupError, UnicodeError):
+        raise refuse(
+            source.name, "the encoding must be known", "a name such as utf-8, latin-1 or cp1252", "another",
+            'Correct encoding = "...".',
+        ) from None  # fmt: skip
+    if "\0" in text:
+        raise refuse(
+            source.name, "a text table holds no NUL bytes", "text", "NUL bytes",
+            'Export the table again; if it is UTF-16, say encoding = "utf-16".', count=text.count("\0"),
+        )  # fmt: skip
+    return text.encode()
+
+
+def _header(name: str, data: bytes, sep: str, limits: Limits) -> tuple[str, ...]:
+    start = data[: limits.header_bytes + 1]
+    line_ends = b"\n" in start or b"\r" in start
+    if len(start) > limits.header_bytes and not line_ends:
+        raise too_large(name, "bytes in the header line", limits.header_bytes)
+    if not data.strip():
+        raise refuse(
+            name, "a table must have a header", "a line of column names", "an empty file", "Export the table again."
+        )
+    if start.split(b"\n", 1)[0].count(sep.encode()) >= limits.columns:
+        raise too_large(name, "columns", limits.columns)
+    try:
+        cells = next(csv.reader(io.StringIO(start.decode(errors="replace"), newline=""), delimiter=sep))
+    except (csv.Error, StopIteration):
+        raise refuse(
+            name, "the header must be readable", "a line of column names", "a line that cannot be split",
+            "Check the separator (sep) and the quotes.",
+        ) from None  # fmt: skip
+    return tuple(cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells))
+
+
+def _check_shape(
+    name: str, columns: tuple[str, ...], rows: int, limits: Limits, ragged: Sequence[tuple[int, int]] = ()
+) -> None:
+    violations = []
+    twins = [column for column, count in Counter(columns).items() if count > 1]
+    if twins:
+        shown = ", ".join(repr(twin) for twin in twins[:5]) + (", ..." if len(twins) > 5 else "")
+        violations.append(
+            Violation(name, "column names are unique", "each name once", f"{shown} more than once",
+                      "Rename or remove the twins.", count=len(twins))
+        )  # fmt: skip
+    if ragged:
+        violations.append(
+            Violation(name, "all rows have as many cells as the header", f"{len(columns)} cells", "other numbers of cells",
+                      "Check separators and quotes in these rows.",
+                      rows=tuple(max(number - 1, 0) for number, _ in ragged[:10]), count=len(ragged))
+        )  # fmt: skip
+    for found, limit, unit in (
+        (len(columns), limits.columns, "columns"), (rows, limits.rows, "rows"), (rows * len(columns), limits.cells, "cells"),
+    ):  # fmt: skip
+        if found > limit:
+            violations += too_large(name, unit, limit).violations
+    if violations:
+        raise DataError(violations)
+
+
+def _read_parquet(source: Source, form: TableFormat, limits: Limits) -> Table:
+    try:
+        file = pa.parquet.ParquetFile(pa.BufferReader(source.data))
+        columns = tuple(file.schema_arrow.names)
+        _check_shape(source.name, columns, file.metadata.num_rows, limits)
+        stored = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+        if stored > limits.file_bytes:
+            raise too_large(source.name, "bytes after decompression", limits.file_bytes)
+        body = file.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError):
+        raise refuse(
+            source.name,
+            "a parquet file must be whole",
+            "parquet",
+            "a damaged or truncated one",
+            "Write the file again.",
+        ) from None
+    plain = [_plain(column) for column in body.columns]
+    nested = [name for name, column in zip(columns, plain, strict=True) if column is None]
+    if nested:
+        shown = ", ".join(repr(name) for name in nested[:5]) + (", ..." if len(nested) > 5 else "")
+        raise refuse(
+            source.name, "cells hold one value", "text, numbers, dates or true/false", f"lists, structs or bytes in {shown}",
+            "Leave these columns out, or write one value per cell.", count=len(nested),
+        )  # fmt: skip
+    return Table(
+        source.name,
+        source.sha256,
+        columns,
+        body.num_rows,
+        pa.table(plain, names=[str(i) for i in range(len(plain))]),
+        form,
+    )
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """The column without dictionary coding, large offsets or decimals; None when its cells are not single values."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
+        return column.cast(pa.float64())
+    if pa.types.is_null(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return None
+    return column
+
+
+def select_columns(
+    columns: Sequence[str], patterns: Iterable[str], leave_out: Iterable[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Columns that fit any pattern, in file order, and the patterns that fit none.
+
+    A pattern is a column's own name, a range "first:last" in file order (both included), or a glob ("*_mut").
+    """
+    position = {name: i for i, name in enumerate(columns)}
+    chosen: set[int] = set()
+    idle: list[str] = []
+    for pattern in patterns:
+        fits = _fits(columns, position, pattern)
+        chosen |= fits
+        if not fits:
+            idle.append(pattern)
+    for pattern in leave_out:
+        fits = _fits(columns, position, pattern)
+        chosen -= fits
+        if not fits:
+            idle.append(pattern)
+    return [columns[i] for i in sorted(chosen)], idle
+
+
+def _fits(columns: Sequence[str], position: dict[str, int], pattern: str) -> set[int]:
+    if pattern in position:
+        return {position[pattern]}
+    for cut in (i for i, letter in enumerate(pattern) if letter == ":"):  # a name may itself hold a colon
+        first, last = position.get(pattern[:cut].strip()), position.get(pattern[cut + 1 :].strip())
+        if first is not None and last is not None:
+            return set(range(first, last + 1))
+    matches = re.compile(fnmatch.translate(pattern)).match
+    return {i for i, name in enumerate(columns) if matches(name)}
