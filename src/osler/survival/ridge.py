@@ -1,0 +1,234 @@
+"""Ridge Cox regression whose penalties, one per group of columns, are chosen by marginal likelihood.
+
+The penalised partial likelihood (Breslow's form for ties) is maximised by Newton's method. A ridge is a normal prior,
+so its precision can be estimated from the data: each group's penalty is updated by the Fellner-Schall step (Wood and
+Fasiolo, Biometrics 2017;73:1071), which needs no refitting on folds and handles many groups at once. Rows of one
+patient at several landmarks repeat the same information; the likelihood is then divided by the design effect, the
+ratio of clustered to independent variance of the score, so that repetition buys neither weaker penalties nor narrower
+bands. All that is learned needs tens of fits: hence Newton steps on one Gram matrix each, not a general optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RidgeCox", "fit_ridge_cox"]
+
+Floats = NDArray[np.float64]
+_START, _LEAST, _MOST = 10.0, 1e-2, 1e6
+_ROUNDS = 40
+_NEWTON_STEPS = 30
+_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class RidgeCox:
+    """One cause's log-linear hazard: h(t | x) = h0(t) exp((x - centre) beta).
+
+    Attributes:
+        beta: (P,) log hazard ratios per unit of each column; higher is worse.
+        covariance: (P, P) posterior covariance of ``beta`` given the penalties, design effect included.
+        centre: (P,) mean covariates of the risk sets at the events; the baseline is that of such a row.
+        time: (J,) distinct event times, ascending.
+        hazard: (J,) Breslow increments of the baseline cumulative hazard at them.
+        variance: (J,) variance of each increment, design effect included.
+        penalty: group name -> penalty, on the scale of -log likelihood + penalty / 2 * |beta|^2.
+        log_likelihood: partial log-likelihood without the penalty.
+        design_effect: at least one; one when every row is a patient of its own.
+    """
+
+    beta: Floats
+    covariance: Floats
+    centre: Floats
+    time: Floats
+    hazard: Floats
+    variance: Floats
+    penalty: dict[str, float]
+    log_likelihood: float
+    design_effect: float
+
+
+def fit_ridge_cox(
+    X: Floats,
+    time: Floats,
+    event: NDArray[np.bool_],
+    groups: Mapping[str, NDArray[np.int64]],
+    *,
+    cluster: NDArray[np.int64] | None = None,
+    penalty: float | Mapping[str, float] | None = None,
+) -> RidgeCox:
+    """Fit R rows of P columns with follow-up ``time`` (> 0) and ``event`` of one cause; others count as leaving.
+
+    Args:
+        X: (R, P) finite, columns of spread about one.
+        time: (R,) follow-up.
+        event: (R,) whether it ended with the event of this cause.
+        groups: name -> positions of its columns; every column belongs to one group.
+        cluster: (R,) patient of each row; None when every row is another patient.
+        penalty: fixed penalties (one for all, or by group); None has them chosen.
+
+    Returns:
+        The fit; without events, or without columns, ``beta`` is zero.
+    """
+    risk = _RiskSets(X, time, event)
+    if not event.any():
+        return _nothing(X, groups)
+    chosen = {name: _START for name in groups}
+    if penalty is not None:
+        chosen = {name: float(penalty if np.isscalar(penalty) else penalty[name]) for name in groups}  # type: ignore
+    effect, beta = 1.0, np.zeros(X.shape[1])
+    for _ in range(_ROUNDS):
+        ridge = _spread(chosen, groups, X.shape[1]) * effect
+        beta = _newton(risk, beta, ridge)
+        hessian = risk.hessian(beta)
+        settled = _design_effect(risk, beta, hessian, ridge, cluster)
+        posterior = _inverse(hessian / settled + _spread(chosen, groups, X.shape[1]) * np.eye(X.shape[1]))
+        updated = chosen if penalty is not None else _updated(chosen, groups, beta, posterior)
+        change = max([abs(np.log(updated[g] / chosen[g])) for g in groups if chosen[g] < _MOST] + [0.0])
+        still = change < 0.02 and abs(settled - effect) < 0.01 * effect
+        chosen, effect = updated, settled
+        if still:
+            break
+    return _finished(risk, beta, chosen, groups, effect)
+
+
+class _RiskSets:
+    """Rows by descending time, so that every risk set is a head of them; everything is summed over heads."""
+
+    def __init__(self, X: Floats, time: Floats, event: NDArray[np.bool_]) -> None:
+        self.order = np.argsort(-time, kind="stable")
+        self.X, self.time, self.event = X[self.order], time[self.order], event[self.order]
+        self.moments, count = np.unique(self.time[self.event], return_counts=True)
+        self.deaths = count.astype(float)
+        self.size = np.searchsorted(-self.time, -self.moments, "right")  # rows at risk at each event time
+        self.passed = np.searchsorted(self.moments, self.time, "right")  # event times each row lived through
+        self.events_sum = self.X[self.event].sum(axis=0)
+
+    def weights(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
+        """Relative hazards (R,), their sum (J,) and mean covariates (J, P) in the risk sets."""
+        eta = self.X @ beta
+        w = np.exp(np.clip(eta, -50, 50))
+        total = np.cumsum(w)[self.size - 1]
+        mean = np.cumsum(w[:, None] * self.X, axis=0)[self.size - 1] / total[:, None]
+        return w, total, mean
+
+    def log_likelihood(self, beta: Floats) -> float:
+        eta = np.clip(self.X @ beta, -50, 50)
+        total = np.cumsum(np.exp(eta))[self.size - 1]
+        return float(eta[self.event].sum() - (self.deaths * np.log(total)).sum())
+
+    def gradient_and_hessian(self, beta: Floats) -> tuple[Floats, Floats]:
+        w, total, mean = self.weights(beta)
+        gradient = self.events_sum - self.deaths @ mean
+        exposure = w * self._lived(self.deaths / total)
+        scaled = mean * np.sqrt(self.deaths)[:, None]
+        return gradient, (self.X * exposure[:, None]).T @ self.X - scaled.T @ scaled
+
+    def hessian(self, beta: Floats) -> Floats:
+        return self.gradient_and_hessian(beta)[1]
+
+    def scores(self, beta: Floats) -> Floats:
+        """(R, P) score residuals in the order of the rows given; they sum to the gradient."""
+        w, total, mean = self.weights(beta)
+        hazard = self.deaths / total
+        cumulative = np.vstack([np.zeros(self.X.shape[1]), np.cumsum(hazard[:, None] * mean, axis=0)])[self.passed]
+        residual = -w[:, None] * (self.X * self._lived(hazard)[:, None] - cumulative)
+        at = np.searchsorted(self.moments, self.time[self.event])
+        residual[self.event] += self.X[self.event] - mean[at]
+        out = np.empty_like(residual)
+        out[self.order] = residual
+        return out
+
+    def _lived(self, increments: Floats) -> Floats:
+        return np.concatenate([[0.0], np.cumsum(increments)])[self.passed]
+
+
+def _newton(risk: _RiskSets, beta: Floats, ridge: Floats) -> Floats:
+    """Maximiser of the penalised likelihood, from ``beta``; a concave problem, so halved steps always arrive."""
+    value = risk.log_likelihood(beta) - 0.5 * (ridge * beta * beta).sum()
+    for _ in range(_NEWTON_STEPS):
+        gradient, hessian = risk.gradient_and_hessian(beta)
+        step = _solve(hessian + np.diag(ridge), gradient - ridge * beta)
+        size = 1.0
+        while size > 1e-6:
+            trial = beta + size * step
+            improved = risk.log_likelihood(trial) - 0.5 * (ridge * trial * trial).sum()
+            if improved >= value - _TOLERANCE:
+                break
+            size /= 2
+        gain, beta, value = improved - value, trial, improved
+        if gain < _TOLERANCE * (1 + abs(value)):
+            break
+    return beta
+
+
+def _updated(
+    chosen: dict[str, float], groups: Mapping[str, NDArray[np.int64]], beta: Floats, posterior: Floats
+) -> dict[str, float]:
+    """The Fellner-Schall step: penalty = effective number of coefficients of the group / their sum of squares."""
+    updated = {}
+    for name, members in groups.items():
+        freedom = len(members) - chosen[name] * float(np.diag(posterior)[members].sum())
+        proposal = max(freedom, 1e-6) / max(float((beta[members] ** 2).sum()), 1e-12)
+        updated[name] = float(np.clip(np.clip(proposal, chosen[name] / 30, chosen[name] * 30), _LEAST, _MOST))
+    return updated
+
+
+def _design_effect(
+    risk: _RiskSets, beta: Floats, hessian: Floats, ridge: Floats, cluster: NDArray[np.int64] | None
+) -> float:
+    if cluster is None or not len(beta) or len(np.unique(cluster)) == len(cluster):
+        return 1.0
+    scores = risk.scores(beta)
+    summed = np.zeros((int(cluster.max()) + 1, scores.shape[1]))
+    np.add.at(summed, cluster, scores)
+    inverse = _inverse(hessian + np.diag(ridge))
+    return float(max(1.0, np.trace(inverse @ (summed.T @ summed)) / max(np.trace(inverse @ hessian), 1e-12)))
+
+
+def _finished(
+    risk: _RiskSets, beta: Floats, chosen: dict[str, float], groups: Mapping[str, NDArray[np.int64]], effect: float
+) -> RidgeCox:
+    ridge = _spread(chosen, groups, len(beta))
+    beta = _newton(risk, beta, ridge * effect)
+    _, total, mean = risk.weights(beta)
+    centre = risk.deaths @ mean / risk.deaths.sum()
+    at_centre = np.exp(centre @ beta)
+    return RidgeCox(
+        beta=beta,
+        covariance=_inverse(risk.hessian(beta) / effect + np.diag(ridge)),
+        centre=centre,
+        time=risk.moments,
+        hazard=at_centre * risk.deaths / total,
+        variance=effect * at_centre**2 * risk.deaths / total**2,
+        penalty=chosen,
+        log_likelihood=risk.log_likelihood(beta),
+        design_effect=effect,
+    )
+
+
+def _nothing(X: Floats, groups: Mapping[str, NDArray[np.int64]]) -> RidgeCox:
+    p, none = X.shape[1], np.empty(0)
+    centre = X.mean(axis=0) if len(X) else np.zeros(p)
+    penalty = {name: _MOST for name in groups}
+    return RidgeCox(np.zeros(p), np.zeros((p, p)), centre, none, none, none, penalty, 0.0, 1.0)
+
+
+def _spread(chosen: Mapping[str, float], groups: Mapping[str, NDArray[np.int64]], p: int) -> Floats:
+    ridge = np.full(p, _LEAST)
+    for name, members in groups.items():
+        ridge[members] = chosen[name]
+    return ridge
+
+
+def _solve(A: Floats, b: Floats) -> Floats:
+    return np.linalg.solve(A, b) if len(b) else b
+
+
+def _inverse(A: Floats) -> Floats:
+    inverse = np.linalg.inv(A) if len(A) else A
+    return (inverse + inverse.T) / 2
