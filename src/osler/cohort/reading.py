@@ -159,24 +159,46 @@ class Reading:
         return Rows(table, position[good], patient[good])
 
     def members(self, rows: Rows, extra: str, block: str) -> tuple[Rows, NDArray[np.int64]]:
-        """Rows of the patients who stay, and the position of each row's patient.
+        """Rows of the patients who stay, and the position of each row's patient; see ``place``."""
+        at = self.place(rows.patient, extra, block, rows.table.name, rows.position)
+        return rows.take(at >= 0), at[at >= 0]
 
-        Patients who are not in the first record table are a violation unless ``extra`` is "ignore" (then counted).
+    def place(
+        self, ids: NDArray[np.object_], extra: str, block: str, file: str, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """Position of each identifier among the patients who stay, -1 for others.
+
+        Patients who are not in the first record table at all are a violation unless ``extra`` is "ignore" (then counted).
         """
-        unknown = self.known.get_indexer(rows.patient) < 0
-        if unknown.any() and extra == "error":
-            people = len(set(rows.patient[unknown]))
+        unknown = self.known.get_indexer(pd.Index(ids, dtype=object)) < 0
+        count = int(unknown.sum())
+        if count and extra == "error":
             self.findings.add(
-                rows.table.name, "patients of a side table are in the record", "patients of the first record table",
-                f"{people} who are not", 'Add them to the record, or say extra = "ignore" in this block.',
-                rows=rows.position[unknown],
-            )  # fmt: skip
-        elif unknown.any():
-            self.dropped(
-                f"{block}: rows of patients outside the record", int(unknown.sum()), len(rows) - int(unknown.sum())
+                file,
+                "patients of a side table are in the record",
+                "patients of the first record table",
+                f"{len(set(ids[unknown]))} who are not",
+                'Add them to the record, or say extra = "ignore" in this block.',
+                rows=None if rows is None else rows[unknown],
+                count=count,
             )
-        at = self.patients.get_indexer(rows.patient)
-        return rows.take(at >= 0), at[at >= 0].astype(np.int64)
+        elif count:
+            self.dropped(f"{block}: rows of patients outside the record", count, len(ids) - count)
+        return self.patients.get_indexer(pd.Index(ids, dtype=object)).astype(np.int64)
+
+    def bare(self, ids: NDArray[np.object_], prefix: str, file: str) -> NDArray[np.object_]:
+        """Identifiers without their prefix; those that lack it are noted."""
+        wrong = np.array([not name.startswith(prefix) for name in ids], dtype=bool)
+        if wrong.any():
+            self.findings.add(
+                file,
+                "every row has an identifier",
+                f"the prefix {prefix!r}",
+                "other text",
+                "Correct id_prefix.",
+                count=int(wrong.sum()),
+            )
+        return np.array([name.removeprefix(prefix) for name in ids], dtype=object)
 
     def dropped(self, reason: str, excluded: int, remaining: int) -> None:
         """Count rows that a policy left out."""

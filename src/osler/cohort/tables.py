@@ -14,7 +14,9 @@ from osler.cohort.decode import decode, expand, variable_of
 from osler.cohort.eligibility import admit, find_patients, one_row_each
 from osler.cohort.encounters import merge, read_visits, spread
 from osler.cohort.follow_up import outcome_columns
+from osler.cohort.genome import read_genomics
 from osler.cohort.manifest import Manifest, manifest_path, read_manifest
+from osler.cohort.pictures import read_images
 from osler.cohort.reading import Reading, Rows, open_folder
 from osler.errors import DataError, Violation
 from osler.readers.files import LIMITS, Folder, Limits
@@ -73,7 +75,9 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     end = None if follow_up is None else follow_up.end
     reserved = _reserved(manifest)
     blocks = [block for spec in manifest.visits if (block := read_visits(reading, spec, end, reserved)) is not None]
-    visits, _ = merge(blocks)
+    genomics = [g for spec in manifest.genomics if (g := read_genomics(reading, spec, reserved)) is not None]
+    pictures = [p for spec in manifest.images if (p := read_images(reading, spec, end)) is not None]
+    visits, places = merge([*blocks, *(picture.encounters for picture in pictures)])
     variables += [variable for block in blocks for variable in block.variables]
     _check_names(reading, variables)
     if reading.findings.violations:
@@ -84,6 +88,8 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
         record=record,
         visits=visits,
         variables={variable.name: variable for variable in variables},
+        genomics={block.name: block for block in genomics},
+        images={p.spec.name: p.block(at) for p, at in zip(pictures, places[len(blocks) :], strict=True)},
         outcome=None if follow_up is None else follow_up.outcome(_causes(manifest)),
         flow=tuple(reading.flow),
         actions=manifest.actions,
