@@ -12,7 +12,9 @@ def test_days(text, expected):
     assert days(text) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("text", ["", "ten years", "10", "10 parsecs", "1e400y", "nan", None, True, float("nan"), "1y 2mo"])
+@pytest.mark.parametrize(
+    "text", ["", "ten years", "10", "10 parsecs", "1e400y", "nan", None, True, float("nan"), "1y 2mo"]
+)
 def test_what_is_not_a_duration_is_refused(text):
     with pytest.raises(UsageError):
         days(text)
@@ -20,7 +22,17 @@ def test_what_is_not_a_duration_is_refused(text):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(3652.5, "10 y"), (182.625, "6 mo"), (14, "2 wk"), (30, "30 d"), (0, "0 d"), (400, "400 d"), (0.5, "12 h")],
+    [
+        (3652.5, "10 y"),
+        (182.625, "6 mo"),
+        (14, "2 wk"),
+        (30, "30 d"),
+        (0, "0 d"),
+        (400, "400 d"),
+        (0.5, "12 h"),
+        (2374.125, "6.5 y"),
+        (547.875, "18 mo"),
+    ],
 )
 def test_duration(value, shown):
     assert duration(value) == shown

@@ -56,7 +56,8 @@ def duration(value: float) -> str:
     """A duration in days for people: the largest unit that shows it as a short number (``"10 y"``, ``"6 mo"``)."""
     for unit in ("y", "mo", "wk", "d", "h", "min"):
         amount = value / DAYS_PER[unit]
-        nearest = round(amount, 2 if unit == "d" else 0)
+        half_years = unit == "y" and abs(amount) >= 2  # "6.5 y" rather than "78 mo"
+        nearest = round(amount * 2) / 2 if half_years else round(amount, 2 if unit == "d" else 0)
         if abs(amount) >= 1 and abs(amount - nearest) < 1e-6 * max(1.0, abs(amount)) + 5e-4:
             return f"{nearest:g} {unit}"
     return "0 d" if value == 0 else f"{value / DAYS_PER['y']:.2g} y" if abs(value) >= 365 else f"{value:.3g} d"
