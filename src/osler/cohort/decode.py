@@ -13,7 +13,8 @@ from osler.cohort.cohort import Variable
 from osler.cohort.findings import Findings
 from osler.cohort.reading import Reading, Rows
 from osler.cohort.specs import ColumnsSpec, VariableSpec, canonical
-from osler.readers.tabular import Table, select_columns
+from osler.readers.columns import select_columns
+from osler.readers.tabular import Table
 
 __all__ = ["declared", "decode", "expand", "lookup", "read_times", "variable_of"]
 
@@ -24,9 +25,16 @@ def variable_of(spec: VariableSpec, modality: str) -> Variable:
     """The meaning that travels with the cohort."""
     levels = tuple(dict.fromkeys(spec.levels.values()))
     return Variable(
-        name=spec.name, label=spec.label or spec.name, type=spec.type, modality=modality, unit=spec.unit, levels=levels,
-        minimum=spec.min, maximum=spec.max, modifiable=spec.modifiable,
-    )  # fmt: skip
+        name=spec.name,
+        label=spec.label or spec.name,
+        type=spec.type,
+        modality=modality,
+        unit=spec.unit,
+        levels=levels,
+        minimum=spec.min,
+        maximum=spec.max,
+        modifiable=spec.modifiable,
+    )
 
 
 def expand(
@@ -55,9 +63,12 @@ def expand(
 def note_idle(findings: Findings, table: Table, pattern: str) -> None:
     """Note a pattern that fits no column."""
     findings.add(
-        table.name, "patterns fit some column", f"columns like {pattern!r}", "none",
+        table.name,
+        "patterns fit some column",
+        f"columns like {pattern!r}",
+        "none",
         "Correct the pattern: a name, a glob such as *_mut, or a range first:last in file order.",
-    )  # fmt: skip
+    )
 
 
 def declared(table: Table, column: str, codes: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,9 +107,14 @@ def decode(
         if unknown.any():
             codes = ", ".join(spec.codes) or "0 or 1"
             reading.findings.add(
-                rows.table.name, "flags hold declared codes", codes, "other codes",
-                "Declare them with codes = { Yes = 1, No = 0 }, or as missing.", column=column, rows=rows.position[unknown],
-            )  # fmt: skip
+                rows.table.name,
+                "flags hold declared codes",
+                codes,
+                "other codes",
+                "Declare them with codes = { Yes = 1, No = 0 }, or as missing.",
+                column=column,
+                rows=rows.position[unknown],
+            )
         return values
     return _number(reading, rows, spec, column)
 
@@ -109,10 +125,17 @@ def _category(findings: Findings, rows: Rows, spec: VariableSpec, column: str) -
     values, unknown = lookup(rows, column, codes, spec.missing)
     if unknown.any():
         findings.add(
-            rows.table.name, "categories hold declared codes", f"one of {', '.join(list(spec.levels)[:20])}", "other codes",
-            "Declare them in levels, or as missing.", column=column, rows=rows.position[unknown],
-        )  # fmt: skip
-    return pd.Categorical.from_codes(np.where(np.isnan(values), -1, values).astype(int), categories=labels)
+            rows.table.name,
+            "categories hold declared codes",
+            f"one of {', '.join(list(spec.levels)[:20])}",
+            "other codes",
+            "Declare them in levels, or as missing.",
+            column=column,
+            rows=rows.position[unknown],
+        )
+    return pd.Categorical.from_codes(
+        np.where(np.isnan(values), -1, values).astype(np.int64), categories=pd.Index(labels, dtype=object)
+    )
 
 
 def _number(reading: Reading, rows: Rows, spec: VariableSpec, column: str) -> NDArray[np.float64]:
@@ -126,9 +149,14 @@ def _number(reading: Reading, rows: Rows, spec: VariableSpec, column: str) -> ND
     values, bad = table.numbers(column, rows.position, missing)
     if bad.any():
         reading.findings.add(
-            table.name, "numbers are numbers", "a finite number", "other text",
-            "Declare codes of missing (missing = [...]), or the type this column has.", column=column, rows=rows.position[bad],
-        )  # fmt: skip
+            table.name,
+            "numbers are numbers",
+            "a finite number",
+            "other text",
+            "Declare codes of missing (missing = [...]), or the type this column has.",
+            column=column,
+            rows=rows.position[bad],
+        )
     values = values * spec.factor
     if spec.codes:
         values = np.where(coded, stands, values)
@@ -144,9 +172,14 @@ def _in_range(
         return values
     if spec.outside == "error":
         reading.findings.add(
-            rows.table.name, "values are plausible", f"{lowest:g} to {highest:g} {spec.unit}".rstrip(), "values outside",
-            'Correct them, widen min and max, or say outside = "missing" or "clip".', column=column, rows=rows.position[outside],
-        )  # fmt: skip
+            rows.table.name,
+            "values are plausible",
+            f"{lowest:g} to {highest:g} {spec.unit}".rstrip(),
+            "values outside",
+            'Correct them, widen min and max, or say outside = "missing" or "clip".',
+            column=column,
+            rows=rows.position[outside],
+        )
         return values
     done = "taken as missing" if spec.outside == "missing" else "clipped to the range"
     reading.dropped(
@@ -162,7 +195,12 @@ def read_times(reading: Reading, rows: Rows, column: str, days_per_unit: float) 
     values, bad = rows.table.numbers(column, rows.position)
     if bad.any():
         reading.findings.add(
-            rows.table.name, "times are numbers", "a finite number", "other text",
-            "Declare codes of missing in [cohort], or correct the cells.", column=column, rows=rows.position[bad],
-        )  # fmt: skip
+            rows.table.name,
+            "times are numbers",
+            "a finite number",
+            "other text",
+            "Declare codes of missing in [cohort], or correct the cells.",
+            column=column,
+            rows=rows.position[bad],
+        )
     return values * days_per_unit

@@ -48,10 +48,13 @@ def one_row_each(reading: Reading, rows: Rows, repeated: str) -> Rows:
     twin = pd.Series(rows.patient, dtype=object).duplicated().to_numpy()
     if twin.any() and repeated == "error":
         reading.findings.add(
-            rows.table.name, "a patient has one row", "each patient once", "several rows",
-            'Choose the row with where, or say repeated = "first" if the rows differ only in columns that are not used.',
+            rows.table.name,
+            "a patient has one row",
+            "each patient once",
+            "several rows",
+            'Choose the row with where, or say repeated = "first" if they differ only in unused columns.',
             rows=rows.position[twin],
-        )  # fmt: skip
+        )
     return rows.take(~twin)
 
 
@@ -73,15 +76,29 @@ def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
         return None
     follow_up = read_follow_up(reading, spec, rows)
     follow_up = _outcome_policy(
-        reading, spec, rows, follow_up, ~follow_up.known, spec.unknown, "every patient has an outcome", "without a known outcome",
+        reading,
+        spec,
+        rows,
+        follow_up,
+        ~follow_up.known,
+        spec.unknown,
+        "every patient has an outcome",
+        "without a known outcome",
         'unknown = "exclude", or declare more codes',
-    )  # fmt: skip
+    )
     with np.errstate(invalid="ignore"):
         nothing = follow_up.known & (follow_up.time <= 0)
     follow_up = _outcome_policy(
-        reading, spec, rows, follow_up, nothing, spec.zero_time, "follow-up is longer than nothing", "with a follow-up of zero or less",
+        reading,
+        spec,
+        rows,
+        follow_up,
+        nothing,
+        spec.zero_time,
+        "follow-up is longer than nothing",
+        "with a follow-up of zero or less",
         'zero_time = "exclude", or exclude those who had the event before the time origin',
-    )  # fmt: skip
+    )
     if not len(reading.patients):
         _nobody(reading, "nobody has a usable outcome")
     return follow_up
@@ -116,21 +133,34 @@ def _form(like: RecordSpec) -> dict[str, object]:
 
 
 def _outcome_policy(
-    reading: Reading, spec: OutcomeSpec, rows: Rows, follow_up: FollowUp, broken: NDArray[np.bool_], policy: str, rule: str,
-    what: str, remedy: str,
-) -> FollowUp:  # fmt: skip
+    reading: Reading,
+    spec: OutcomeSpec,
+    rows: Rows,
+    follow_up: FollowUp,
+    broken: NDArray[np.bool_],
+    policy: str,
+    rule: str,
+    what: str,
+    remedy: str,
+) -> FollowUp:
     if not broken.any():
         return follow_up
     if policy == "exclude":
         reading.patients = reading.patients[~broken]
         reading.flow.append(FlowStep(what, int(broken.sum()), len(reading.patients)))
         return follow_up.take(~broken)
-    at = reading.patients.get_indexer(rows.patient)
+    at = reading.at(rows.patient)
     theirs = (at >= 0) & broken[at]
     reading.findings.add(
-        rows.table.name, rule, "a time above 0 and a declared event code", f"patients {what}", f"Correct them, or say {remedy}.",
-        column=spec.time or spec.event, rows=np.unique(rows.position[theirs]) if theirs.any() else None, count=int(broken.sum()),
-    )  # fmt: skip
+        rows.table.name,
+        rule,
+        "a time above 0 and a declared event code",
+        f"patients {what}",
+        f"Correct them, or say {remedy}.",
+        column=spec.time or spec.event,
+        rows=np.unique(rows.position[theirs]) if theirs.any() else None,
+        count=int(broken.sum()),
+    )
     return follow_up
 
 

@@ -80,9 +80,7 @@ def _at(reading: Reading, rows: Rows, variable: VariableSpec, moment: float) -> 
     if column is not None:
         return decode(reading, rows, variable, column)
     if variable.type == "category":
-        return pd.Categorical.from_codes(
-            np.full(len(rows), -1), categories=list(dict.fromkeys(variable.levels.values()))
-        )
+        return pd.Categorical([None] * len(rows), categories=list(dict.fromkeys(variable.levels.values())))
     return np.full(len(rows), np.nan)
 
 
@@ -111,28 +109,56 @@ def times_of(reading: Reading, spec: TimedSpec, rows: Rows) -> NDArray[np.float6
 def keep_rows(
     reading: Reading, spec: TimedSpec, block: str, dated: Dated, end: NDArray[np.float64] | None
 ) -> NDArray[np.int64]:
-    """Places of the rows that pass the time policies, in table order; rows dropped are counted, others are violations."""
+    """Places of the rows that pass the time policies, in table order; what is dropped is counted, errors are noted."""
     keep = np.arange(len(dated.rows))
     keep = _policy(
-        reading, block, spec, dated, keep, lambda d: np.isnan(d.time), spec.missing_time, "without a time",
+        reading,
+        block,
+        spec,
+        dated,
+        keep,
+        lambda d: np.isnan(d.time),
+        spec.missing_time,
+        "without a time",
         'missing_time = "drop", or the time to take instead such as "0d"',
-    )  # fmt: skip
+    )
     keep = _policy(
-        reading, block, spec, dated, keep, lambda d: d.time < 0, spec.before_zero, "before the time origin",
+        reading,
+        block,
+        spec,
+        dated,
+        keep,
+        lambda d: d.time < 0,
+        spec.before_zero,
+        "before the time origin",
         'before_zero = "keep" (known at landmark 0) or "drop"',
-    )  # fmt: skip
+    )
     if end is not None:
         keep = _policy(
-            reading, block, spec, dated, keep, lambda d: d.time > end[d.patient] + SAME_MOMENT, spec.after_end,
-            "after the end of follow-up", 'after_end = "drop"',
-        )  # fmt: skip
+            reading,
+            block,
+            spec,
+            dated,
+            keep,
+            lambda d: d.time > end[d.patient] + SAME_MOMENT,
+            spec.after_end,
+            "after the end of follow-up",
+            'after_end = "drop"',
+        )
     return _unique(reading, block, spec, dated, keep)
 
 
 def _policy(
-    reading: Reading, block: str, spec: TimedSpec, dated: Dated, keep: NDArray[np.int64],
-    broken: Callable[[Dated], NDArray[np.bool_]], policy: str | float, what: str, remedy: str,
-) -> NDArray[np.int64]:  # fmt: skip
+    reading: Reading,
+    block: str,
+    spec: TimedSpec,
+    dated: Dated,
+    keep: NDArray[np.int64],
+    broken: Callable[[Dated], NDArray[np.bool_]],
+    policy: str | float,
+    what: str,
+    remedy: str,
+) -> NDArray[np.int64]:
     here = dated.take(keep)
     with np.errstate(invalid="ignore"):
         wrong = broken(here)
@@ -140,10 +166,14 @@ def _policy(
         return keep
     if policy == "error":
         reading.findings.add(
-            here.rows.table.name, f"no row of {block!r} is {what}",
-            "times from the origin to the end of follow-up", f"rows {what}", f"Correct them, or say {remedy}.",
-            column=spec.time, rows=np.unique(here.rows.position[wrong]),
-        )  # fmt: skip
+            here.rows.table.name,
+            f"no row of {block!r} is {what}",
+            "times from the origin to the end of follow-up",
+            f"rows {what}",
+            f"Correct them, or say {remedy}.",
+            column=spec.time,
+            rows=np.unique(here.rows.position[wrong]),
+        )
     else:
         reading.dropped(f"{block}: rows {what}", int(wrong.sum()), int((~wrong).sum()))
     return keep[~wrong]
@@ -157,9 +187,14 @@ def _unique(reading: Reading, block: str, spec: TimedSpec, dated: Dated, keep: N
         return keep
     if spec.duplicates == "error":
         reading.findings.add(
-            here.rows.table.name, f"a patient has one row of {block!r} at a time", "each patient and time once", "several rows",
-            'Correct them, or say duplicates = "first" or "last".', column=spec.time, rows=np.unique(here.rows.position[twin]),
-        )  # fmt: skip
+            here.rows.table.name,
+            f"a patient has one row of {block!r} at a time",
+            "each patient and time once",
+            "several rows",
+            'Correct them, or say duplicates = "first" or "last".',
+            column=spec.time,
+            rows=np.unique(here.rows.position[twin]),
+        )
     else:
         reading.dropped(f"{block}: further rows at the same time", int(twin.sum()), int((~twin).sum()))
     return keep[~twin]

@@ -22,9 +22,17 @@ class Findings:
         self.violations: list[Violation] = []
 
     def add(
-        self, table: str, rule: str, expected: str, found: str, remedy: str, *,
-        column: str | None = None, rows: Any = None, count: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        table: str,
+        rule: str,
+        expected: str,
+        found: str,
+        remedy: str,
+        *,
+        column: str | None = None,
+        rows: Any = None,
+        count: int | None = None,
+    ) -> None:
         """Note a broken rule; ``rows`` are 0-based positions in the table, of which the first are shown."""
         shown: tuple[int, ...] = ()
         if rows is not None:

@@ -56,12 +56,12 @@ def outcome_columns(spec: OutcomeSpec) -> list[str]:
 def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
     """Follow-up of ``reading.patients`` from rows of the outcome's table.
 
-    A patient may have several rows if they agree. Own columns of competing events: the earliest event counts; a tie goes
-    to the event of interest. A competing event after the end of a follow-up that was censored is not counted, for
-    from there on nobody looked for the event of interest.
+    A patient may have several rows if they agree. Own columns of competing events: the earliest event counts; a tie
+    goes to the event of interest. A competing event after the end of a follow-up that was censored is not counted,
+    for from there on nobody looked for the event of interest.
     """
     time, event = _events(reading, spec, rows)
-    at = reading.patients.get_indexer(rows.patient)
+    at = reading.at(rows.patient)
     rows, time, event, at = rows.take(at >= 0), time[at >= 0], event[at >= 0], at[at >= 0]
     _, first = np.unique(at, return_index=True)
     n = len(reading.patients)
@@ -70,9 +70,14 @@ def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
     differ = (events[at] != event) | ~((times[at] == time) | (np.isnan(times[at]) & np.isnan(time)))
     if differ.any():
         reading.findings.add(
-            rows.table.name, "a patient has one outcome", "rows of one patient that agree", "rows that differ",
-            "Choose the row that counts with where.", column=spec.event, rows=rows.position[differ],
-        )  # fmt: skip
+            rows.table.name,
+            "a patient has one outcome",
+            "rows of one patient that agree",
+            "rows that differ",
+            "Choose the row that counts with where.",
+            column=spec.event,
+            rows=rows.position[differ],
+        )
     end = times if spec.within is None else np.full(n, float(spec.within))
     return FollowUp(times, events, end)
 
@@ -122,7 +127,12 @@ def _codes(
     values, undeclared = lookup(rows, column, codes, missing)
     if undeclared.any():
         reading.findings.add(
-            rows.table.name, "event codes are declared", f"one of {', '.join(codes)}", "other codes",
-            "Say which codes are the event (codes), censored, competing or missing.", column=column, rows=rows.position[undeclared],
-        )  # fmt: skip
+            rows.table.name,
+            "event codes are declared",
+            f"one of {', '.join(codes)}",
+            "other codes",
+            "Say which codes are the event (codes), censored, competing or missing.",
+            column=column,
+            rows=rows.position[undeclared],
+        )
     return np.where(np.isnan(values), -1, values).astype(np.int64)

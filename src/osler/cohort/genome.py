@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from osler.cohort.cohort import Genomics
@@ -11,8 +10,9 @@ from osler.cohort.decode import note_idle
 from osler.cohort.eligibility import one_row_each
 from osler.cohort.reading import Reading
 from osler.cohort.specs import GenomicsSpec, canonical
+from osler.readers.columns import select_columns
 from osler.readers.genomics import check_size, read_matrix, table_matrix
-from osler.readers.tabular import Table, select_columns
+from osler.readers.tabular import Table
 
 __all__ = ["read_genomics"]
 
@@ -45,7 +45,7 @@ def _from_table(reading: Reading, spec: GenomicsSpec, reserved: set[str]) -> _Bl
         return None
     members, _ = reading.members(rows, spec.extra, spec.title)
     members = one_row_each(reading, members, spec.repeated)
-    at = reading.patients.get_indexer(pd.Index(members.patient, dtype=object)).astype(np.int64)
+    at = reading.at(members.patient)
     codes = {canonical(code): 0.0 for code in spec.wildtype} or None
 
     def work() -> NDArray[np.float32]:

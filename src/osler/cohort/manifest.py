@@ -191,9 +191,13 @@ def _clashes(file: str, manifest: Manifest) -> Iterable[Violation]:
             if action.cause is not None and action.cause not in causes:
                 near = difflib.get_close_matches(action.cause, causes, n=1)
                 yield Violation(
-                    file, "an action acts on a declared event", ", ".join(causes), f"{action.cause!r}",
-                    f"Did you mean {near[0]!r}?" if near else "Name one of these.", column="actions.cause",
-                )  # fmt: skip
+                    file,
+                    "an action acts on a declared event",
+                    ", ".join(causes),
+                    f"{action.cause!r}",
+                    f"Did you mean {near[0]!r}?" if near else "Name one of these.",
+                    column="actions.cause",
+                )
 
 
 def _outcome_clashes(file: str, manifest: Manifest) -> Iterable[Violation]:

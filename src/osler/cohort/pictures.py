@@ -18,17 +18,17 @@ from osler.cohort.specs import ImagesSpec, JoinSpec
 from osler.config import digest
 from osler.errors import DataError, Violation
 from osler.readers.arrays import parse_npy, parse_npz
+from osler.readers.columns import select_columns
 from osler.readers.files import Folder, refuse, too_large
 from osler.readers.genomics import table_matrix
 from osler.readers.imaging import decode_image
-from osler.readers.tabular import select_columns
 
 __all__ = ["Pictures", "read_images"]
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """One block before it is tied to the visits: when each image was taken, in order of patient and time, and its values."""
+    """One block before it is tied to the visits: when each image was taken, by patient and time, and its values."""
 
     spec: ImagesSpec
     encounters: Encounters
@@ -40,7 +40,10 @@ class Pictures:
 
 
 def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | None) -> Pictures | None:
-    """One block of ``reading.patients``; None after violations were noted. Files of nobody in the cohort are not opened."""
+    """One block of ``reading.patients``; None after violations were noted.
+
+    Files of patients who are not in the cohort are not opened.
+    """
     if spec.archive is not None:
         return _from_archive(reading, spec, spec.archive)
     assert spec.index is not None
@@ -89,9 +92,14 @@ def _joined(reading: Reading, spec: ImagesSpec, join: JoinSpec, rows: Rows) -> N
     twin = there["key"].duplicated().to_numpy()
     if twin.any():
         reading.findings.add(
-            table.name, "a join finds one row", "each key once, or rows that agree", "keys with several files", "Correct the table.",
-            column=to, rows=there.index.to_numpy()[twin],
-        )  # fmt: skip
+            table.name,
+            "a join finds one row",
+            "each key once, or rows that agree",
+            "keys with several files",
+            "Correct the table.",
+            column=to,
+            rows=there.index.to_numpy()[twin],
+        )
     files = there[~twin].set_index("key")["file"]
     keys = pd.Index(rows.table.texts(join.on, rows.position), dtype=object)
     place = files.index.get_indexer(keys)
@@ -111,9 +119,13 @@ def _vectors(reading: Reading, spec: ImagesSpec, dated: Dated) -> Pictures | Non
     partly = known.any(axis=1) & ~known.all(axis=1)
     if partly.any():
         reading.findings.add(
-            table.name, "an embedding is whole", "a number in every column", "empty cells in some", "Complete them, or leave the rows out.",
+            table.name,
+            "an embedding is whole",
+            "a number in every column",
+            "empty cells in some",
+            "Complete them, or leave the rows out.",
             rows=dated.rows.position[partly],
-        )  # fmt: skip
+        )
     has = known.all(axis=1)
     return _pictures(spec, dated.patient[has], dated.time[has], values[has])
 
@@ -148,18 +160,28 @@ def _stack(
     wrong = lengths != max(meant, 1)
     if wrong.any():
         findings.add(
-            name, "embeddings of a block are equally long", f"vectors of {max(meant, 1)} numbers", "other shapes",
-            "Make all embeddings with one network.", rows=None if rows is None else rows[wrong], count=int(wrong.sum()),
-        )  # fmt: skip
+            name,
+            "embeddings of a block are equally long",
+            f"vectors of {max(meant, 1)} numbers",
+            "other shapes",
+            "Make all embeddings with one network.",
+            rows=None if rows is None else rows[wrong],
+            count=int(wrong.sum()),
+        )
         return None
     with np.errstate(over="ignore"):
         values = np.stack(vectors).astype(np.float32)
     infinite = ~np.isfinite(values).all(axis=1)
     if infinite.any():
         findings.add(
-            name, "embeddings are finite", "finite numbers", "missing or infinite ones", "Make these embeddings again, or leave them out.",
-            rows=None if rows is None else rows[infinite], count=int(infinite.sum()),
-        )  # fmt: skip
+            name,
+            "embeddings are finite",
+            "finite numbers",
+            "missing or infinite ones",
+            "Make these embeddings again, or leave them out.",
+            rows=None if rows is None else rows[infinite],
+            count=int(infinite.sum()),
+        )
         return None
     return values
 

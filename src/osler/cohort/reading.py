@@ -115,11 +115,11 @@ class Reading:
         for name in absent:
             # A table without a header shows patients' values where names should stand: suggest none of those.
             near = difflib.get_close_matches(name, table.columns, n=2) if headed else []
-            remedy = (
-                f"Did you mean {' or '.join(map(repr, near))}?"
-                if near
-                else "Correct the name in the manifest, or the table."
-            )
+            remedy = "Correct the name in the manifest, or the table."
+            if near:
+                remedy = f"Did you mean {' or '.join(map(repr, near))}?"
+            elif len(table.columns) == 1:
+                remedy = 'The table was read as one column: say how its cells are parted, such as sep = ";".'
             self.findings.add(
                 table.name, "declared columns exist", "the column", "none of that name", remedy, column=name
             )
@@ -128,9 +128,14 @@ class Reading:
     def _identify(self, table: Table, column: str, prefix: str, position: NDArray[np.int64]) -> Rows | None:
         if table.is_float(column):
             self.findings.add(
-                table.name, "identifiers are text", "text or whole numbers", "decimal numbers",
-                "Write the identifiers as text; a missing one often turns the column into decimals.", column=column, count=len(position),
-            )  # fmt: skip
+                table.name,
+                "identifiers are text",
+                "text or whole numbers",
+                "decimal numbers",
+                "Write the identifiers as text; a missing one often turns the column into decimals.",
+                column=column,
+                count=len(position),
+            )
             return None
         cells = table.text(column).take(pa.array(position))
         damaged = pc.fill_null(pc.match_substring_regex(cells, _DAMAGED_ID), False).to_numpy(zero_copy_only=False)
@@ -168,7 +173,7 @@ class Reading:
     ) -> NDArray[np.int64]:
         """Position of each identifier among the patients who stay, -1 for others.
 
-        Patients who are not in the first record table at all are a violation unless ``extra`` is "ignore" (then counted).
+        Patients who are not in the first record table at all are a violation, or counted if ``extra`` is "ignore".
         """
         unknown = self.known.get_indexer(pd.Index(ids, dtype=object)) < 0
         count = int(unknown.sum())
@@ -184,6 +189,10 @@ class Reading:
             )
         elif count:
             self.dropped(f"{block}: rows of patients outside the record", count, len(ids) - count)
+        return self.at(ids)
+
+    def at(self, ids: NDArray[np.object_]) -> NDArray[np.int64]:
+        """Position of each identifier among the patients who stay, -1 for others; nothing is noted."""
         return self.patients.get_indexer(pd.Index(ids, dtype=object)).astype(np.int64)
 
     def bare(self, ids: NDArray[np.object_], prefix: str, file: str) -> NDArray[np.object_]:
@@ -209,8 +218,8 @@ class Reading:
 def open_folder(manifest: Manifest, manifest_file: Path, root: Path | None, environment: str | None) -> Path:
     """The folder of the cohort's files.
 
-    ``root`` (an argument) comes first, then ``environment`` (OSLER_DATA) if the manifest names a folder that lies in it,
-    then the manifest's own folder; below it the manifest's ``root``.
+    ``root`` (an argument) comes first, then ``environment`` (OSLER_DATA) if the manifest names a folder that lies in
+    it, then the manifest's own folder; below it the manifest's ``root``.
 
     Raises:
         UsageError: there is no such folder, or it leads out of the base.
@@ -227,11 +236,12 @@ def open_folder(manifest: Manifest, manifest_file: Path, root: Path | None, envi
     folder = (base / wanted).resolve()
     if wanted.is_absolute() or not folder.is_relative_to(base):
         raise UsageError(
-            f"the root of the cohort, {manifest.cohort.root!r}, must be a folder below --root, OSLER_DATA or the manifest; "
+            f"the root of the cohort, {manifest.cohort.root!r}, must lie below --root, OSLER_DATA or the manifest: "
             "choose where the files lie with --root"
         )
     if not folder.is_dir():
         raise UsageError(
-            f"no folder {manifest.cohort.root!r} below {base}: say where the cohort's files lie with --root or OSLER_DATA"
+            f"no folder {manifest.cohort.root!r} below {base}: "
+            "say where the cohort's files lie with --root or OSLER_DATA"
         )
     return folder

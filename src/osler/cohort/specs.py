@@ -13,9 +13,23 @@ from osler.readers.where import parse_where
 from osler.units import unit_in_days
 
 __all__ = [
-    "CohortSpec", "ColumnsSpec", "CompetingSpec", "ExcludeSpec", "GenomicsSpec", "ImagesSpec", "JoinSpec", "MomentSpec",
-    "OutcomeSpec", "RecordSpec", "RowsSpec", "TableSpec", "TimedSpec", "VariableSpec", "VisitsSpec", "canonical",
-]  # fmt: skip
+    "CohortSpec",
+    "ColumnsSpec",
+    "CompetingSpec",
+    "ExcludeSpec",
+    "GenomicsSpec",
+    "ImagesSpec",
+    "JoinSpec",
+    "MomentSpec",
+    "OutcomeSpec",
+    "RecordSpec",
+    "RowsSpec",
+    "TableSpec",
+    "TimedSpec",
+    "VariableSpec",
+    "VisitsSpec",
+    "canonical",
+]
 
 _DECIMAL = re.compile(r"([+-]?(?:0|[1-9]\d*))\.(\d*)")
 

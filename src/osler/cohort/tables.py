@@ -6,14 +6,15 @@ import os
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from osler.cohort.cohort import VISIT_KEYS, Cohort, Variable
+from osler.cohort.action_check import check_actions
+from osler.cohort.cohort import VISIT_KEYS, Cohort, Variable, draw_pseudonyms
 from osler.cohort.decode import decode, expand, variable_of
 from osler.cohort.eligibility import admit, find_patients, one_row_each
 from osler.cohort.encounters import merge, read_visits, spread
 from osler.cohort.follow_up import outcome_columns
+from osler.cohort.gate import check_frames
 from osler.cohort.genome import read_genomics
 from osler.cohort.manifest import Manifest, manifest_path, read_manifest
 from osler.cohort.pictures import read_images
@@ -80,6 +81,10 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     visits, places = merge([*blocks, *(picture.encounters for picture in pictures)])
     variables += [variable for block in blocks for variable in block.variables]
     _check_names(reading, variables)
+    meanings = {variable.name: variable for variable in variables}
+    check_actions(reading.findings, reading.file, manifest.actions, meanings)
+    if not reading.findings.violations:
+        check_frames(reading.findings, record, visits, meanings, len(reading.patients))
     if reading.findings.violations:
         return None
     return Cohort(
@@ -87,7 +92,7 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
         patients=reading.patients.to_numpy(dtype=object),
         record=record,
         visits=visits,
-        variables={variable.name: variable for variable in variables},
+        variables=meanings,
         genomics={block.name: block for block in genomics},
         images={p.spec.name: p.block(at) for p, at in zip(pictures, places[len(blocks) :], strict=True)},
         outcome=None if follow_up is None else follow_up.outcome(_causes(manifest)),
@@ -95,6 +100,7 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
         actions=manifest.actions,
         sources=dict(sorted(reading.sources.items())),
         study=manifest.study,
+        pseudonyms=draw_pseudonyms(first.table.key, reading.known)[reading.known.get_indexer(reading.patients)],
     )
 
 
@@ -114,7 +120,7 @@ def _record(reading: Reading, first: Rows) -> tuple[pd.DataFrame, list[Variable]
         rows, at = reading.members(rows, spec.extra, spec.name)
         if spec is not reading.manifest.record[0]:
             rows = one_row_each(reading, rows, spec.repeated)
-            at = reading.patients.get_indexer(rows.patient).astype(np.int64)
+            at = reading.at(rows.patient)
         for variable in specs:
             columns[variable.name] = spread(decode(reading, rows, variable), at, n)
             variables.append(variable_of(variable, spec.name))
@@ -138,9 +144,13 @@ def _check_names(reading: Reading, variables: list[Variable]) -> None:
     for name, count in Counter(variable.name for variable in variables).items():
         if count > 1 or name in VISIT_KEYS:
             reading.findings.add(
-                reading.file, "variable names are unique and free", "each name in one block", f"{name!r} again",
-                'Leave it out of a pattern with except, or declare it with its own name and column = "...".', count=count,
-            )  # fmt: skip
+                reading.file,
+                "variable names are unique and free",
+                "each name in one block",
+                f"{name!r} again",
+                'Leave it out of a pattern with except, or declare it with its own name and column = "...".',
+                count=count,
+            )
 
 
 def _look_at_the_rest(reading: Reading, *, outcome: bool) -> None:

@@ -27,7 +27,7 @@ def parse_npy(data: bytes, name: str, limits: Limits) -> NDArray[np.generic]:
         limits: ``cells`` bounds its size.
 
     Raises:
-        DataError: not .npy, holds objects (pickle) or other than numbers, is too large, or shorter or longer than it says.
+        DataError: not .npy, holds objects (pickle) or other than numbers, too large, or not as long as it says.
     """
     stream = io.BytesIO(data)
     try:

@@ -33,7 +33,9 @@ def table_matrix(
     """(len(rows), len(columns)) float32, NaN where missing.
 
     Args:
-        table, columns, rows: which cells.
+        table: where the cells stand.
+        columns: the features.
+        rows: 0-based positions.
         missing: codes that mean missing.
         codes: texts and the number each stands for, every other text standing for ``other``; None: cells are numbers.
         other: see ``codes``.
@@ -144,10 +146,15 @@ def read_matrix(
         rows = tuple(int(row) + 1 for row in np.flatnonzero(infinite.any(axis=1))[:10])
         violations.append(
             Violation(
-                name, "features are numbers", "finite numbers, NaN where missing", "infinite values", "Correct them.", rows=rows,
+                name,
+                "features are numbers",
+                "finite numbers, NaN where missing",
+                "infinite values",
+                "Correct them.",
+                rows=rows,
                 count=int(infinite.sum()),
             )
-        )  # fmt: skip
+        )
     if violations:
         raise DataError(violations)
     return values, ids, tuple(titles), sources

@@ -19,16 +19,25 @@ __all__ = ["decode_image", "letterbox"]
 _FORMATS = ("PNG", "JPEG")
 _SIXTEEN = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 _BROKEN = (
-    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError, IndexError, KeyError, TypeError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    OverflowError,
+    IndexError,
+    KeyError,
+    TypeError,
     MemoryError,
-)  # fmt: skip
+)
 
 
 def decode_image(data: bytes, name: str, size: tuple[int, int], channels: int, limits: Limits) -> NDArray[np.float32]:
     """(channels, height, width) float32 in [0, 1], letterboxed to ``size`` (height, width).
 
     Stored 8-bit values are divided by 255, 16-bit ones by 65,535; floating .npy values must lie in [0, 1] already.
-    Colour becomes grey by luminance (ITU-R 601); transparency lies over black; the orientation a camera noted is applied.
+    Colour becomes grey by luminance (ITU-R 601); transparency lies over black; a camera's orientation is applied.
 
     Args:
         data: content of the file; .npy is told by its first bytes.
@@ -56,9 +65,12 @@ def decode_image(data: bytes, name: str, size: tuple[int, int], channels: int, l
         raise too_large(name, "pixels in one image", limits.pixels) from None
     except _BROKEN:
         raise refuse(
-            name, "images can be decoded", "a whole PNG, JPEG or .npy file", "damaged, truncated or foreign files",
+            name,
+            "images can be decoded",
+            "a whole PNG, JPEG or .npy file",
+            "damaged, truncated or foreign files",
             "Export these images again, or leave their rows out with where.",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def _planes(image: Image.Image, channels: int) -> list[Image.Image]:
@@ -105,7 +117,7 @@ def _from_array(
 
 
 def letterbox(planes: list[Image.Image], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Planes ("L" or "F" in [0, 1]) scaled to fit ``size`` with their aspect kept, centred on black: (k, h, w) in [0, 1]."""
+    """(k, h, w) in [0, 1]: planes ("L", or "F" in [0, 1]) scaled to fit ``size``, aspect kept, centred on black."""
     height, width = size
     scale = min(width / planes[0].width, height / planes[0].height)
     inner = (max(1, round(planes[0].width * scale)), max(1, round(planes[0].height * scale)))

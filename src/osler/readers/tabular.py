@@ -6,8 +6,9 @@ it is declared missing. Space around a cell is taken off; the empty cell is miss
 
 from __future__ import annotations
 
+import codecs
 import csv
-import fnmatch
+import hashlib
 import io
 import re
 from collections import Counter
@@ -25,9 +26,11 @@ from numpy.typing import NDArray
 from osler.errors import DataError, Violation
 from osler.readers.files import Folder, Limits, Source, gunzip, refuse, too_large
 
-__all__ = ["Table", "TableFormat", "read_table", "select_columns"]
+__all__ = ["Table", "TableFormat", "read_table"]
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+#: Encodings of other things than text files, some of them slow to decode.
+_NO_ENCODING = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 
 
@@ -50,11 +53,13 @@ class TableFormat:
 class Table:
     """A table as read: ``columns`` in file order, ``rows`` many rows; columns are decoded when asked for.
 
-    Row positions count from 0 here; messages to users count data rows from 1.
+    Row positions count from 0 here; messages to users count data rows from 1. ``sha256`` is the digest of the file;
+    ``key`` is a second digest of the content that is never written anywhere, for drawing pseudonyms.
     """
 
     name: str
     sha256: str
+    key: str
     columns: tuple[str, ...]
     rows: int
     data: pa.Table
@@ -129,7 +134,11 @@ class Table:
 
     def frame(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
         """Columns as raw text (None where missing), for conditions."""
-        return pd.DataFrame({name: self.texts(name, rows) for name in columns})
+        frame = pd.DataFrame({name: self.texts(name, rows) for name in columns}, dtype=object)
+        if self.format.decimal != ".":
+            pattern = rf"^([+-]?\d+){re.escape(self.format.decimal)}(\d+)$"
+            frame = frame.replace(pattern, r"\1.\2", regex=True)
+        return frame
 
 
 def _as_float(code: str) -> float:
@@ -170,9 +179,12 @@ def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Ta
     suffix = stem[stem.rfind(".") :] if "." in stem else ""
     if suffix not in (*_SEPARATORS, ".parquet") or (suffix == ".parquet" and name.lower().endswith(".gz")):
         raise refuse(
-            name, "tables are csv, tsv or parquet", ".csv, .tsv, .txt (or these with .gz), .parquet", "another ending",
+            name,
+            "tables are csv, tsv or parquet",
+            ".csv, .tsv, .txt (or these with .gz), .parquet",
+            "another ending",
             "Convert the table.",
-        )  # fmt: skip
+        )
     source = folder.read(name)
     if name.lower().endswith(".gz"):
         source = gunzip(source, folder.limits)
@@ -185,6 +197,7 @@ def _read_text(source: Source, form: TableFormat, sep: str, limits: Limits) -> T
     data = _as_utf8(source, form)
     if form.comment:
         data = re.sub(rb"(?m)^" + re.escape(form.comment.encode()) + rb"[^\n]*\n?", b"", data)
+    data = data.lstrip(b"\r\n")  # the header is the first line that says something
     columns = _header(source.name, data, sep, limits)
     ragged: list[tuple[int, int]] = []
 
@@ -207,35 +220,51 @@ def _read_text(source: Source, form: TableFormat, sep: str, limits: Limits) -> T
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         raise refuse(
-            source.name, "the table must be well formed", "rows of equal length with closed quotes",
-            "text that cannot be read as a table", "Check the separator (sep) and the quotes.",
-        ) from None  # fmt: skip
+            source.name,
+            "the table must be well formed",
+            "rows of equal length with closed quotes",
+            "text that cannot be read as a table",
+            "Check the separator (sep) and the quotes.",
+        ) from None
     _check_shape(source.name, columns, body.num_rows, limits, ragged)
-    return Table(source.name, source.sha256, columns, body.num_rows, body, form)
+    return Table(source.name, source.sha256, _key(source), columns, body.num_rows, body, form)
 
 
 def _as_utf8(source: Source, form: TableFormat) -> bytes:
     """The text as UTF-8 without byte order mark."""
     try:
+        if codecs.lookup(form.encoding).name in _NO_ENCODING:
+            raise LookupError
         text = source.data.decode("utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding)
     except UnicodeDecodeError as error:
         row = source.data.count(b"\n", 0, error.start)
         raise refuse(
-            source.name, "the text must be in the stated encoding", form.encoding, "bytes that are not",
-            'Say encoding = "..." (often "latin-1", "cp1252" or "utf-16").', rows=(max(row, 1),),
-        ) from None  # fmt: skip
+            source.name,
+            "the text must be in the stated encoding",
+            form.encoding,
+            "bytes that are not",
+            'Say encoding = "..." (often "latin-1", "cp1252" or "utf-16").',
+            rows=(max(row, 1),),
+        ) from None
     except (LookupError, UnicodeError):
         raise refuse(
-            source.name, "the encoding must be known", "a name such as utf-8, latin-1 or cp1252", "another",
+            source.name,
+            "the encoding must be known",
+            "a name such as utf-8, latin-1 or cp1252",
+            "another",
             'Correct encoding = "...".',
-        ) from None  # fmt: skip
+        ) from None
     if "\0" in text:
         raise refuse(
-            source.name, "a text table holds no NUL bytes", "text", "NUL bytes",
-            'Export the table again; if it is UTF-16, say encoding = "utf-16".', count=text.count("\0"),
-        )  # fmt: skip
+            source.name,
+            "a text table holds no NUL bytes",
+            "text",
+            "NUL bytes",
+            'Export the table again; if it is UTF-16, say encoding = "utf-16".',
+            count=text.count("\0"),
+        )
     return text.encode()
 
 
@@ -254,10 +283,19 @@ def _header(name: str, data: bytes, sep: str, limits: Limits) -> tuple[str, ...]
         cells = next(csv.reader(io.StringIO(start.decode(errors="replace"), newline=""), delimiter=sep))
     except (csv.Error, StopIteration):
         raise refuse(
-            name, "the header must be readable", "a line of column names", "a line that cannot be split",
+            name,
+            "the header must be readable",
+            "a line of column names",
+            "a line that cannot be split",
             "Check the separator (sep) and the quotes.",
-        ) from None  # fmt: skip
+        ) from None
     return tuple(cell.strip() or f"Unnamed: {i}" for i, cell in enumerate(cells))
+
+
+def _key(source: Source) -> str:
+    hasher = hashlib.sha256(b"pseudonyms of ")
+    hasher.update(source.data)
+    return hasher.hexdigest()
 
 
 def _check_shape(
@@ -268,18 +306,32 @@ def _check_shape(
     if twins:
         shown = ", ".join(repr(twin) for twin in twins[:5]) + (", ..." if len(twins) > 5 else "")
         violations.append(
-            Violation(name, "column names are unique", "each name once", f"{shown} more than once",
-                      "Rename or remove the twins.", count=len(twins))
-        )  # fmt: skip
+            Violation(
+                name,
+                "column names are unique",
+                "each name once",
+                f"{shown} more than once",
+                "Rename or remove the twins.",
+                count=len(twins),
+            )
+        )
     if ragged:
         violations.append(
-            Violation(name, "all rows have as many cells as the header", f"{len(columns)} cells", "other numbers of cells",
-                      "Check separators and quotes in these rows.",
-                      rows=tuple(max(number - 1, 0) for number, _ in ragged[:10]), count=len(ragged))
-        )  # fmt: skip
+            Violation(
+                name,
+                "all rows have as many cells as the header",
+                f"{len(columns)} cells",
+                "other numbers of cells",
+                "Check separators and quotes in these rows.",
+                rows=tuple(max(number - 1, 0) for number, _ in ragged[:10]),
+                count=len(ragged),
+            )
+        )
     for found, limit, unit in (
-        (len(columns), limits.columns, "columns"), (rows, limits.rows, "rows"), (rows * len(columns), limits.cells, "cells"),
-    ):  # fmt: skip
+        (len(columns), limits.columns, "columns"),
+        (rows, limits.rows, "rows"),
+        (rows * len(columns), limits.cells, "cells"),
+    ):
         if found > limit:
             violations += too_large(name, unit, limit).violations
     if violations:
@@ -308,12 +360,17 @@ def _read_parquet(source: Source, form: TableFormat, limits: Limits) -> Table:
     if nested:
         shown = ", ".join(repr(name) for name in nested[:5]) + (", ..." if len(nested) > 5 else "")
         raise refuse(
-            source.name, "cells hold one value", "text, numbers, dates or true/false", f"lists, structs or bytes in {shown}",
-            "Leave these columns out, or write one value per cell.", count=len(nested),
-        )  # fmt: skip
+            source.name,
+            "cells hold one value",
+            "text, numbers, dates or true/false",
+            f"lists, structs or bytes in {shown}",
+            "Leave these columns out, or write one value per cell.",
+            count=len(nested),
+        )
     return Table(
         source.name,
         source.sha256,
+        _key(source),
         columns,
         body.num_rows,
         pa.table(plain, names=[str(i) for i in range(len(plain))]),
@@ -334,37 +391,3 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         return None
     return column
-
-
-def select_columns(
-    columns: Sequence[str], patterns: Iterable[str], leave_out: Iterable[str] = ()
-) -> tuple[list[str], list[str]]:
-    """Columns that fit any pattern, in file order, and the patterns that fit none.
-
-    A pattern is a column's own name, a range "first:last" in file order (both included), or a glob ("*_mut").
-    """
-    position = {name: i for i, name in enumerate(columns)}
-    chosen: set[int] = set()
-    idle: list[str] = []
-    for pattern in patterns:
-        fits = _fits(columns, position, pattern)
-        chosen |= fits
-        if not fits:
-            idle.append(pattern)
-    for pattern in leave_out:
-        fits = _fits(columns, position, pattern)
-        chosen -= fits
-        if not fits:
-            idle.append(pattern)
-    return [columns[i] for i in sorted(chosen)], idle
-
-
-def _fits(columns: Sequence[str], position: dict[str, int], pattern: str) -> set[int]:
-    if pattern in position:
-        return {position[pattern]}
-    for cut in (i for i, letter in enumerate(pattern) if letter == ":"):  # a name may itself hold a colon
-        first, last = position.get(pattern[:cut].strip()), position.get(pattern[cut + 1 :].strip())
-        if first is not None and last is not None:
-            return set(range(first, last + 1))
-    matches = re.compile(fnmatch.translate(pattern)).match
-    return {i for i, name in enumerate(columns) if matches(name)}

@@ -55,10 +55,12 @@ class Where:
     Attributes:
         text: as it was written.
         names: the columns it asks for, in order of appearance.
+        literals: each column with a number or text it is compared with.
     """
 
     text: str
     names: tuple[str, ...]
+    literals: tuple[tuple[str, float | str], ...]
     _node: Node
 
     def __repr__(self) -> str:
@@ -92,7 +94,7 @@ def parse_where(text: str) -> Where:
     node = parser.disjunction(0)
     if parser.peek() is not None:
         parser.fail("the end of the condition, 'and' or 'or'")
-    return Where(text, tuple(dict.fromkeys(parser.names)), node)
+    return Where(text, tuple(dict.fromkeys(parser.names)), tuple(parser.literals), node)
 
 
 class _Columns:
@@ -212,6 +214,7 @@ class _Parser:
     def __init__(self, text: str, tokens: list[_Token]) -> None:
         self.text, self.tokens, self.next = text, tokens, 0
         self.names: list[str] = []
+        self.literals: list[tuple[str, Literal]] = []
 
     def peek(self, ahead: int = 0) -> str | None:
         """The symbol or keyword that comes; "" for a name or literal, None at the end."""
@@ -276,12 +279,16 @@ class _Parser:
         if left.kind == "name" and right.kind == "name":
             return _compare_columns(left.value, symbol, right.value)
         if left.kind == "name":
-            return _compare(left.value, symbol, _literal(right))
+            return self.compare(left.value, symbol, _literal(right))
         if right.kind == "name":
-            return _compare(right.value, _MIRROR[symbol], _literal(left))
+            return self.compare(right.value, _MIRROR[symbol], _literal(left))
         self.next -= 1
         self.fail("the name of a column on one side of a comparison")
         raise AssertionError
+
+    def compare(self, name: str, symbol: str, value: Literal) -> Node:
+        self.literals.append((name, value))
+        return _compare(name, symbol, value)
 
     def about_one_column(self, name: str) -> Node | None:
         """``is [not] missing`` and ``[not] in [...]`` after a name, or None when something else follows."""
@@ -290,11 +297,16 @@ class _Parser:
         if self.accept("is", "not", "missing"):
             return lambda c: ~c.missing(name)
         if self.accept("in"):
-            return _member(name, self.values())
+            return self.member(name)
         if self.accept("not", "in"):
-            node = _member(name, self.values())
+            node = self.member(name)
             return lambda c: ~node(c) & ~c.missing(name)
         return None
+
+    def member(self, name: str) -> Node:
+        values = self.values()
+        self.literals += [(name, value) for value in values]
+        return _member(name, values)
 
     def values(self) -> list[Literal]:
         close = {"[": "]", "(": ")"}.get(self.peek() or "")
