@@ -22,6 +22,8 @@ __all__ = ["Effect", "apply_effects", "scale_hazard"]
 Floats = NDArray[np.float64]
 #: A risk of one would have an infinite hazard; this is as near as doubles tell apart from one safely.
 _NEARLY_ONE = 1 - 1e-12
+#: Below this a step counts as none; quotients of it would overflow.
+_NOTHING = 1e-200
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,15 @@ def scale_hazard(incidence: Floats, cause: int, ratio: Floats) -> Floats:
     steps = np.diff(incidence, axis=2)
     before = np.clip(1 - incidence.sum(axis=1)[:, :-1], 0, 1)
     total = steps.sum(axis=1)
-    share = np.divide(steps, total[:, None], out=np.zeros_like(steps), where=total[:, None] > 0)
-    chance = np.divide(total, before, out=np.zeros_like(total), where=before > 0)
+    share = np.divide(steps, total[:, None], out=np.zeros_like(steps), where=total[:, None] > _NOTHING)
+    chance = np.divide(total, before, out=np.zeros_like(total), where=before > _NOTHING)
     hazard = -np.log1p(-np.minimum(chance, _NEARLY_ONE))[:, None] * share
     factor = np.ones((len(ratio), incidence.shape[1], 1))
     factor[:, cause, 0] = ratio
     hazard = hazard * factor
 
     total = hazard.sum(axis=1)
-    share = np.divide(hazard, total[:, None], out=np.zeros_like(hazard), where=total[:, None] > 0)
+    share = np.divide(hazard, total[:, None], out=np.zeros_like(hazard), where=total[:, None] > _NOTHING)
     survival = np.exp(-np.concatenate([np.zeros((len(total), 1)), np.cumsum(total, axis=1)], axis=1))
     steps = (survival[:, :-1] - survival[:, 1:])[:, None] * share
     start = np.zeros((len(steps), steps.shape[1], 1))
@@ -114,6 +116,6 @@ def _feasible(target: Floats) -> Floats:
         wanted = np.maximum(target[:, :, j] - before, 0.0)
         left = np.maximum(1 - before.sum(axis=1), 0.0)
         total = wanted.sum(axis=1)
-        share = np.minimum(np.divide(left, total, out=np.ones_like(total), where=total > 0), 1.0)
+        share = np.minimum(np.divide(left, total, out=np.ones_like(total), where=total > _NOTHING), 1.0)
         curves[:, :, j] = before + wanted * share[:, None]
     return curves
