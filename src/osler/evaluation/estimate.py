@@ -1,0 +1,89 @@
+"""Estimate: a number that never travels without its interval; and the arithmetic of influence functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+__all__ = ["Estimate", "Measured", "interval", "standard_error"]
+
+Floats = NDArray[np.float64]
+#: The range of each measure, to which an interval is cut.
+_RANGE = {
+    "auc": (0.0, 1.0),
+    "brier": (0.0, 1.0),
+    "integrated_brier": (0.0, 1.0),
+    "ipa": (-np.inf, 1.0),
+    "c_index": (0.0, 1.0),
+}
+#: Ratios, whose interval is symmetric on the logarithmic scale.
+_RATIOS = frozenset({"observed_expected"})
+#: Standard errors below this are rounding of a zero (constant predictions, a model against itself).
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One measure of one model.
+
+    Attributes:
+        value, lower, upper, se: the estimate, its interval and standard error; NaN when it could not be had.
+        at_risk: patients followed to the horizon or longer.
+        events: events of interest by the horizon.
+        note: why there is no value, or what to beware of; empty otherwise.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    se: float
+    at_risk: int
+    events: int
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One measure of M models on the same n patients.
+
+    Attributes:
+        value: (M,) estimates.
+        influence: (n, M) contribution of every patient: value + the mean of influences approximates the estimate
+            on other patients. Sums to zero over patients.
+    """
+
+    value: Floats
+    influence: Floats
+
+
+def standard_error(influence: Floats, clusters: NDArray[np.int64] | None = None) -> Floats:
+    """(M,) standard errors from influences (n, M): their standard deviation over the root of n.
+
+    With ``clusters`` (n,), codes 0 to C - 1, the influences of one cluster count as one. NaN for a single cluster.
+    """
+    n = len(influence)
+    if clusters is not None:
+        count = int(clusters.max()) + 1 if n else 0
+        influence = np.stack([np.bincount(clusters, weights=column, minlength=count) for column in influence.T], axis=1)
+    units = len(influence)
+    if units < 2:
+        return np.full(influence.shape[1:], np.nan)
+    error = np.sqrt((influence**2).sum(axis=0) * units / (units - 1)) / n
+    return np.where(error < _ROUNDING, 0.0, error)
+
+
+def interval(measure: str, value: ArrayLike, se: ArrayLike, level: float) -> tuple[Floats, Floats]:
+    """Lower and upper bounds: value and standard error times a normal quantile, cut to the range of the measure.
+
+    For ratios (observed/expected) on the logarithmic scale. ``measure`` may be unknown: no cut.
+    """
+    value, se = np.asarray(value, dtype=float), np.asarray(se, dtype=float)
+    half = ndtri(0.5 + level / 2) * se
+    if measure in _RATIOS:
+        safe = np.where(value > 0, value, np.nan)
+        return safe * np.exp(-half / safe), safe * np.exp(half / safe)
+    low, high = _RANGE.get(measure, (-np.inf, np.inf))
+    return np.clip(value - half, low, high), np.clip(value + half, low, high)
