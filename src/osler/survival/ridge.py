@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RidgeCox", "fit_ridge_cox"]
+__all__ = ["RidgeCox", "breslow", "fit_ridge_cox"]
 
 Floats = NDArray[np.float64]
 _START, _LEAST, _MOST = 10.0, 1e-2, 1e6
@@ -94,6 +94,13 @@ def fit_ridge_cox(
         if still:
             break
     return _finished(risk, beta, chosen, groups, effect)
+
+
+def breslow(eta: Floats, time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Distinct event times (J,) and the baseline hazard's increments (J,) at them, given log relative hazards (R,)."""
+    risk = _RiskSets(eta[:, None], time, event)
+    _, total, _ = risk.weights(np.ones(1))
+    return risk.moments, risk.deaths / total
 
 
 class _RiskSets:
