@@ -133,9 +133,8 @@ def _category(findings: Findings, rows: Rows, spec: VariableSpec, column: str) -
             column=column,
             rows=rows.position[unknown],
         )
-    return pd.Categorical.from_codes(
-        np.where(np.isnan(values), -1, values).astype(np.int64), categories=pd.Index(labels, dtype=object)
-    )
+    place = np.where(np.isnan(values), -1, values).astype(np.int64)
+    return pd.Categorical.from_codes(place, categories=pd.Index(labels, dtype=object))
 
 
 def _number(reading: Reading, rows: Rows, spec: VariableSpec, column: str) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from osler.cohort.cohort import FlowStep
-from osler.cohort.follow_up import FollowUp, outcome_columns, read_follow_up
+from osler.cohort.follow_up import FollowUp, read_follow_up
 from osler.cohort.reading import Reading, Rows
 from osler.cohort.specs import ExcludeSpec, OutcomeSpec, RecordSpec, RowsSpec
 
@@ -105,7 +105,7 @@ def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
 
 
 def _outcome_rows(reading: Reading, first: Rows, spec: OutcomeSpec) -> Rows | None:
-    columns = outcome_columns(spec)
+    columns = list(spec.columns)
     if spec.table is not None:
         return reading.rows(spec.table, spec, columns)
     return first if reading.has_columns(first.table, columns) else None

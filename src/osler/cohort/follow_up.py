@@ -13,7 +13,7 @@ from osler.cohort.reading import Reading, Rows
 from osler.cohort.specs import OutcomeSpec
 from osler.units import unit_in_days
 
-__all__ = ["FollowUp", "outcome_columns", "read_follow_up"]
+__all__ = ["FollowUp", "read_follow_up"]
 
 #: Two times in days closer than this are one moment (rounding of a time given in years or months).
 SAME_MOMENT = 1e-6
@@ -45,12 +45,6 @@ class FollowUp:
     def outcome(self, causes: tuple[str, ...]) -> Outcome:
         """The outcome of patients who all are known."""
         return Outcome(self.time, self.event, causes)
-
-
-def outcome_columns(spec: OutcomeSpec) -> list[str]:
-    """Columns the outcome block reads."""
-    asked = [spec.time, spec.event, *(name for c in spec.competing for name in (c.time, c.event))]
-    return list(dict.fromkeys(name for name in asked if name is not None))
 
 
 def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:

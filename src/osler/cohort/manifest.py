@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-import types
-import typing
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +12,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from osler.cohort.actions import ActionSpec, ContraindicationSpec, EffectSpec
-from osler.cohort.cohort import VISIT_KEYS
-from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, OutcomeSpec, RecordSpec, VariableSpec, VisitsSpec
+from osler.cohort.manifest_errors import explain
+from osler.cohort.manifest_rules import clashes_of
+from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, OutcomeSpec, RecordSpec, VisitsSpec
 from osler.config import StudyConfig
 from osler.errors import DataError, UsageError, Violation
 
@@ -81,8 +77,8 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        raise DataError(_violation(file.name, detail) for detail in error.errors(include_input=False)) from None
-    clashes = list(_clashes(file.name, manifest))
+        raise DataError(explain(error, Manifest, file.name)) from None
+    clashes = list(clashes_of(manifest, file.name))
     if clashes:
         raise DataError(clashes)
     return manifest
@@ -112,113 +108,3 @@ def _parse(file: Path) -> dict[str, Any]:
         ) from None
     except RecursionError:
         raise refused("tables nested too deep", "Is this the manifest?") from None
-
-
-def _violation(file: str, detail: Any) -> Violation:
-    place = ".".join(str(part + 1) if isinstance(part, int) else part for part in detail["loc"])
-    kind, message = detail["type"], detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        key = str(detail["loc"][-1])
-        known = _known_keys(detail["loc"][:-1])
-        near = difflib.get_close_matches(key, known, n=2)
-        remedy = (
-            f"Did you mean {' or '.join(near)}?"
-            if near
-            else f"Keys here: {', '.join(known)}."
-            if known
-            else "Remove it."
-        )
-        return Violation(
-            file, "keys are those of the contract", "a known key", f"the unknown key {key!r}", remedy, column=place
-        )
-    if kind == "missing":
-        return Violation(
-            file, "required keys are given", f"the key {detail['loc'][-1]!r}", "none", "Add it.", column=place
-        )
-    expected = message if kind == "value_error" else message.removeprefix("Input should be ")
-    return Violation(
-        file, "declarations follow the contract", expected, "something else", "Correct it.", column=place or None
-    )
-
-
-def _known_keys(place: tuple[Any, ...]) -> list[str]:
-    """Keys that the models allow at a place such as ("record", 0, "variables", 2)."""
-    model: Any = Manifest
-    for part in place:
-        if isinstance(part, int):
-            continue
-        fields = {f.alias or name: f for name, f in model.model_fields.items()}
-        if part not in fields or (inner := _model_in(fields[part].annotation)) is None:
-            return []
-        model = inner
-    return [f.alias or name for name, f in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if (
-        isinstance(annotation, type)
-        and not isinstance(annotation, types.GenericAlias)
-        and issubclass(annotation, BaseModel)
-    ):
-        return annotation
-    for inner in typing.get_args(annotation):
-        if (model := _model_in(inner)) is not None:
-            return model
-    return None
-
-
-def _clashes(file: str, manifest: Manifest) -> Iterable[Violation]:
-    """Rules between blocks, which no single block can see."""
-    variables: list[VariableSpec] = [v for block in (*manifest.record, *manifest.visits) for v in block.variables]
-    yield from _twice(
-        file, "variable", [v.name for v in variables], 'Give one of them another name and say column = "...".'
-    )
-    blocks = [
-        *(b.name for b in (*manifest.record, *manifest.visits, *manifest.images)),
-        *(g.title for g in manifest.genomics),
-    ]
-    yield from _twice(file, "block", blocks, 'Give each block its own name = "...".')
-    for name in sorted({v.name for v in variables} & set(VISIT_KEYS)):
-        yield Violation(
-            file, "variable names are free", "another name", f"{name!r}", 'Say name = "..." and column = "...".'
-        )
-    yield from _twice(file, "action", [action.name for action in manifest.actions], "Name the actions apart.")
-    outcome = manifest.outcome
-    if outcome is not None:
-        yield from _outcome_clashes(file, manifest)
-        causes = [outcome.name, *(c.name for c in outcome.competing)]
-        for action in manifest.actions:
-            if action.cause is not None and action.cause not in causes:
-                near = difflib.get_close_matches(action.cause, causes, n=1)
-                yield Violation(
-                    file,
-                    "an action acts on a declared event",
-                    ", ".join(causes),
-                    f"{action.cause!r}",
-                    f"Did you mean {near[0]!r}?" if near else "Name one of these.",
-                    column="actions.cause",
-                )
-
-
-def _outcome_clashes(file: str, manifest: Manifest) -> Iterable[Violation]:
-    outcome = manifest.outcome
-    assert outcome is not None
-    yield from _twice(file, "event", [outcome.name, *(c.name for c in outcome.competing)], "Name the events apart.")
-    shared = [c for c in outcome.competing if c.event is None]
-    codes = [*outcome.codes, *outcome.censored, *outcome.missing, *(code for c in shared for code in c.codes)]
-    yield from _twice(
-        file, "outcome code", codes, "A code means one thing: event, competing event, censored or missing."
-    )
-    for c in outcome.competing:
-        if c.event is not None:
-            yield from _twice(
-                file, f"code of {c.name}", [*c.codes, *c.censored], "A code means one thing: event or none."
-            )
-
-
-def _twice(file: str, what: str, names: list[str], remedy: str) -> Iterable[Violation]:
-    for name, count in Counter(names).items():
-        if count > 1:
-            yield Violation(
-                file, f"a {what} is declared once", "one declaration", f"{name!r} more than once", remedy, count=count
-            )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -137,7 +136,7 @@ class Reading:
                 count=len(position),
             )
             return None
-        cells = table.text(column).take(pa.array(position))
+        cells = table.text(column, position)
         damaged = pc.fill_null(pc.match_substring_regex(cells, _DAMAGED_ID), False).to_numpy(zero_copy_only=False)
         absent = cells.is_null().to_numpy(zero_copy_only=False)
         bare = np.zeros(len(cells), dtype=bool)

@@ -85,7 +85,7 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ExcludeSpec(_Spec):
@@ -233,6 +233,9 @@ class VisitsSpec(TimedSpec, TableSpec):
             raise ValueError(
                 'each variable of wide visits lists its columns: columns = [{ column = "...", at = "0d" }]'
             )
+        for variable in self.variables:
+            if len({moment.at for moment in variable.columns}) < len(variable.columns):
+                raise ValueError(f"{variable.name!r} has two columns at one time")
         return self
 
 
@@ -342,6 +345,12 @@ class OutcomeSpec(RowsSpec):
     within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
     unknown: Literal["error", "exclude"] = Field("error", description="Patients whose outcome is not known.")
     zero_time: Literal["error", "exclude"] = Field("error", description="Follow-up of zero or less.")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the outcome is read from."""
+        asked = [self.time, self.event, *(name for c in self.competing for name in (c.time, c.event))]
+        return tuple(dict.fromkeys(name for name in asked if name is not None))
 
     @model_validator(mode="after")
     def _fits_kind(self) -> OutcomeSpec:

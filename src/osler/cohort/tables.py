@@ -13,7 +13,6 @@ from osler.cohort.cohort import VISIT_KEYS, Cohort, Variable, draw_pseudonyms
 from osler.cohort.decode import decode, expand, variable_of
 from osler.cohort.eligibility import admit, find_patients, one_row_each
 from osler.cohort.encounters import merge, read_visits, spread
-from osler.cohort.follow_up import outcome_columns
 from osler.cohort.gate import check_frames
 from osler.cohort.genome import read_genomics
 from osler.cohort.manifest import Manifest, manifest_path, read_manifest
@@ -131,7 +130,7 @@ def _reserved(manifest: Manifest) -> set[str]:
     """Columns that no pattern may take as a predictor: identifiers and the outcome."""
     specs = [*manifest.record, *manifest.visits, *manifest.genomics, *manifest.images]
     ids = {manifest.cohort.patient_id, *(spec.patient_id for spec in specs if spec.patient_id)}
-    return ids | (set(outcome_columns(manifest.outcome)) if manifest.outcome else set())
+    return ids | (set(manifest.outcome.columns) if manifest.outcome else set())
 
 
 def _causes(manifest: Manifest) -> tuple[str, ...]:
@@ -164,4 +163,4 @@ def _look_at_the_rest(reading: Reading, *, outcome: bool) -> None:
         ]
         reading.rows(visits.table, visits, asked + ([visits.time] if visits.time else []))
     if outcome and manifest.outcome is not None and manifest.outcome.table is not None:
-        reading.rows(manifest.outcome.table, manifest.outcome, outcome_columns(manifest.outcome))
+        reading.rows(manifest.outcome.table, manifest.outcome, list(manifest.outcome.columns))

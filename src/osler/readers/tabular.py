@@ -13,7 +13,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,6 @@ class Table:
     rows: int
     data: pa.Table
     format: TableFormat
-    _texts: dict[str, pa.Array] = field(default_factory=dict)
 
     def __contains__(self, column: str) -> bool:
         return column in self._positions
@@ -85,21 +84,15 @@ class Table:
         """Whether the file itself stores the column as true and false."""
         return pa.types.is_boolean(self.raw(column).type)
 
-    def text(self, column: str) -> pa.Array:
-        """Cells as text without surrounding space, null where missing."""
-        if column not in self._texts:
-            stored = self.raw(column)
-            cells = pc.utf8_trim_whitespace(stored.cast(pa.string()))
-            gone = pa.array(["", *self.format.missing], pa.string())
-            self._texts[column] = pc.if_else(pc.is_in(cells, value_set=gone), pa.scalar(None, pa.string()), cells)
-        return self._texts[column]
+    def text(self, column: str, rows: NDArray[np.int64] | None = None) -> pa.Array:
+        """Cells as text without surrounding space, null where missing; of some row positions or of all."""
+        stored = self.raw(column) if rows is None else self.raw(column).take(pa.array(rows))
+        cells = pc.utf8_trim_whitespace(stored.cast(pa.string()))
+        return _without(cells, ["", *self.format.missing])
 
     def texts(self, column: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.object_]:
-        """``text`` as objects (``str`` or None), of some row positions or of all."""
-        cells = self.text(column)
-        return np.asarray(
-            (cells if rows is None else cells.take(pa.array(rows))).to_numpy(zero_copy_only=False), object
-        )
+        """``text`` as objects (``str`` or None)."""
+        return np.asarray(self.text(column, rows).to_numpy(zero_copy_only=False), dtype=object)
 
     def numbers(
         self, column: str, rows: NDArray[np.int64] | None = None, missing: Iterable[str] = ()
@@ -108,27 +101,21 @@ class Table:
 
         ``missing`` are further codes of this column that mean missing.
         """
-        stored = self.raw(column)
-        if rows is not None:
-            stored = stored.take(pa.array(rows))
+        kind = self.raw(column).type
         codes = [*self.format.missing, *missing]
-        if pa.types.is_integer(stored.type) or pa.types.is_floating(stored.type) or pa.types.is_boolean(stored.type):
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+            stored = self.raw(column) if rows is None else self.raw(column).take(pa.array(rows))
             values = stored.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
             bad = np.isinf(values)
         else:
-            cells = self.text(column) if rows is None else self.text(column).take(pa.array(rows))
-            if codes:
-                gone = pc.is_in(cells, value_set=pa.array(codes, pa.string()))
-                cells = pc.if_else(gone, pa.scalar(None, pa.string()), cells)
-            values, bad = _parse_numbers(cells, self.format.decimal)
+            values, bad = _parse_numbers(_without(self.text(column, rows), list(missing)), self.format.decimal)
         for code in codes:  # "-9" declared missing is also the cell "-9.0"
             values = np.where(values == _as_float(code), np.nan, values)
         return np.where(bad, np.nan, values), bad
 
     def factorized(self, column: str, rows: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], list[str]]:
         """Position of every cell in the list of distinct texts (-1 where missing), and that list."""
-        cells = self.text(column) if rows is None else self.text(column).take(pa.array(rows))
-        encoded = cells.dictionary_encode()
+        encoded = self.text(column, rows).dictionary_encode()
         codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         return codes, encoded.dictionary.to_pylist()
 
@@ -139,6 +126,14 @@ class Table:
             pattern = rf"^([+-]?\d+){re.escape(self.format.decimal)}(\d+)$"
             frame = frame.replace(pattern, r"\1.\2", regex=True)
         return frame
+
+
+def _without(cells: pa.Array, codes: list[str]) -> pa.Array:
+    """Cells with those that hold one of ``codes`` taken as missing."""
+    if not codes:
+        return cells
+    gone = pc.is_in(cells, value_set=pa.array(codes, pa.string()))
+    return pc.if_else(gone, pa.scalar(None, pa.string()), cells)
 
 
 def _as_float(code: str) -> float:
