@@ -1,0 +1,86 @@
+"""The report of one patient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from osler.cohort.cohort import Cohort, Patient
+from osler.models.base import RiskModel
+from osler.reporting.patient_figures import cause_colour, patient_charts
+from osler.reporting.patient_summary import patient_summary
+from osler.reporting.render import render, write_page
+
+__all__ = ["write_patient_report"]
+
+_CONTENTS = (
+    ("risk", "The risk in brief"),
+    ("time", "Risk over time"),
+    ("drives", "What drives the risk"),
+    ("course", "Course of the biomarkers"),
+    ("known", "What is known and missing"),
+    ("plan", "Plan"),
+    ("limits", "Limits"),
+    ("provenance", "Provenance"),
+)
+#: Fill and outline of those who have no event.
+_FREE = ("#E3E8ED", "#C3CBD4")
+
+
+def write_patient_report(
+    path: str | os.PathLike[str],
+    *,
+    patient: Patient,
+    model: RiskModel,
+    cohort: Cohort,
+    at: float | str,
+    plan: Any = None,
+    explanation: Any = None,
+    forecast: pd.DataFrame | None = None,
+    horizons: Sequence[float | str] | None = None,
+    run: Mapping[str, Any] | None = None,
+    as_of: str | None = None,
+) -> Path:
+    """Write one patient's report as one HTML file; the same arguments give the same bytes.
+
+    Args:
+        path: the file to write; its folder is made if need be.
+        patient: shown by pseudonym; the identifier is not written. Visits after the landmark are not used.
+        model: fitted.
+        cohort: the patients that the model was fitted on (its name and digest are shown).
+        at: the landmark, in days or as "6y".
+        plan: a Plan, or its ``to_dict()``; its horizon becomes the headline's.
+        explanation: an Explanation for the headline's horizon, or its frame: modality, variable, label, value and
+            typical (text), contribution (absolute risk).
+        forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper".
+        horizons: how far ahead; by default those of the model's question. The longest is the headline.
+        run: provenance, such as digests of model and code.
+        as_of: a date to print, as text; none is read from the clock.
+
+    Returns:
+        The path written.
+
+    Raises:
+        UsageError: the patient was no longer at risk at the landmark.
+        BeyondSupport: a horizon lies past the model's curve.
+    """
+    summary = patient_summary(
+        patient=patient,
+        model=model,
+        cohort=cohort,
+        at=at,
+        plan=plan,
+        explanation=explanation,
+        forecast=forecast,
+        horizons=horizons,
+        run=run,
+        as_of=as_of,
+    )
+    for group in summary["people"]:
+        for i, end in enumerate(group["ends"]):
+            end["look"] = _FREE if i == len(group["ends"]) - 1 else (cause_colour(i), cause_colour(i))
+    return write_page(path, render("patient.html.j2", patient_charts(summary), _CONTENTS, p=summary))

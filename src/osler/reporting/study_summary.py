@@ -1,0 +1,130 @@
+"""The study report's content as one plain dict: every number and sentence, before any picture or page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from osler.cohort.cohort import Cohort
+from osler.config import StudyConfig
+from osler.errors import UsageError
+from osler.reporting.cells import SMALLEST, WITHHELD, group_flow, reveal, shown
+from osler.reporting.comparison import calibration_cells, cells, comparisons
+from osler.reporting.follow_up import follow_up
+from osler.reporting.provenance import model_labels, provenance
+from osler.reporting.table_one import modality_rows, table_one
+from osler.reporting.verdict import answer, limits, methods, primary_cell
+from osler.reporting.words import count, joined, moments, percent, since, spell
+
+__all__ = ["study_summary"]
+
+
+def study_summary(
+    *,
+    cohort: Cohort,
+    config: StudyConfig,
+    metrics: pd.DataFrame,
+    differences: pd.DataFrame,
+    calibration: pd.DataFrame,
+    choice: Any,
+    run: Mapping[str, Any],
+    description: str | None = None,
+    as_of: str | None = None,
+) -> dict[str, Any]:
+    """Everything the study report says. See ``write_study_report`` for the arguments.
+
+    Raises:
+        UsageError: the cohort has no outcome.
+    """
+    if cohort.outcome is None:
+        raise UsageError(f"the cohort {cohort.name!r} has no outcome: there is no study to report")
+    labels = model_labels(config.models, run)
+    event, *competing = cohort.outcome.causes
+    told = cells(metrics, labels, config.models)
+    paired = comparisons(differences, labels, config.models)
+    first = min(config.landmarks)
+    modalities = modality_rows(cohort, first)
+    primary = primary_cell(told, choice.model)
+    return {
+        "title": cohort.name,
+        "event": event,
+        "as_of": as_of,
+        "description": description,
+        "question": _question(cohort, config, event, competing),
+        "patients": count(len(cohort)),
+        "events": shown(cohort.outcome.events()[event]),
+        "answer": answer(told, paired, choice, labels, event),
+        "chosen": {"model": choice.model, "label": labels.get(choice.model, choice.model)},
+        "primary": _where(primary),
+        "flow": _flow(cohort),
+        "table_one": table_one(cohort, first),
+        "table_one_at": since(first),
+        "modalities": modalities,
+        "follow_up": follow_up(cohort, config),
+        "cells": told,
+        "comparisons": paired,
+        "calibration": calibration_cells(calibration, labels, config.models),
+        "landmarks": list(config.landmarks),
+        "horizons": list(config.horizons),
+        "confidence": percent(config.confidence, 0),
+        "labels": labels,
+        "limits": limits(cohort, config, told, modalities, run, labels),
+        "methods": methods(cohort, config, labels),
+        "provenance": provenance(run, labels, cohort),
+    }
+
+
+def _question(cohort: Cohort, config: StudyConfig, event: str, competing: list[str]) -> str:
+    asked = f"How well can the risk of {event} within {joined((spell(h) for h in config.horizons), 'or')} be predicted"
+    when = moments(config.landmarks)
+    known = joined(cohort.modalities)
+    rival = (
+        f", with {joined(competing)} as {'competing events' if len(competing) > 1 else 'a competing event'}"
+        if competing
+        else ""
+    )
+    return f"{asked}, {when}, from what was known of each patient by then ({known}){rival}?"
+
+
+def _where(cell: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The landmark and horizon that the headline numbers are about."""
+    if cell is None:
+        return None
+    return {
+        "landmark": cell["landmark"],
+        "horizon": cell["horizon"],
+        "text": f"{since(cell['landmark'])}, {spell(cell['horizon'])} ahead",
+        "at_risk": cell["at_risk"],
+        "events": cell["events"],
+    }
+
+
+def _flow(cohort: Cohort) -> dict[str, Any]:
+    steps = [(step.reason, step.excluded, step.remaining) for step in cohort.flow if step.unit == "patients"]
+    start, groups = group_flow(steps)
+    rows = [{"reason": s.reason, "count": shown(s.excluded)} for s in cohort.flow if s.unit == "rows"]
+    outcome = cohort.outcome
+    assert outcome is not None
+    ends = {**outcome.events(), "censored": int((outcome.event == 0).sum())}
+    # Events are told again elsewhere: what protects a rare cause is the number censored.
+    told = reveal(list(ends.values()), rather=len(ends) - 1)
+    return {
+        "start": None if start is None else count(start),
+        "start_hidden": bool(steps) and start is None,
+        "steps": [
+            {
+                "reasons": list(group.reasons),
+                "excluded": f"fewer than {SMALLEST}" if group.excluded is None else count(group.excluded),
+                "remaining": count(group.remaining),
+            }
+            for group in groups
+        ],
+        "rows": rows,
+        "final": count(len(cohort)),
+        "ends": [
+            {"name": name, "count": WITHHELD if n is None else count(n), "share": percent(n / len(cohort)) if n else ""}
+            for name, n in zip(ends, told, strict=True)
+        ],
+    }
