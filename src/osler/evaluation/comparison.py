@@ -59,9 +59,10 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
     complete = usable.groupby(["landmark", "horizon"])["model"].nunique().eq(len(order))
     cells = complete[complete].reset_index().groupby("landmark", as_index=False)["horizon"].max()
     if not len(cells):
-        sentence = f"No horizon could be evaluated for all models; {names[order[0]]}, the simplest, is named for want of evidence."
+        sentence = f"No horizon could be evaluated for all models; {names[order[0]]}, the simplest, is named for want of "
+            "evidence."
         return Choice(order[0], order[0], sentence, simpler_is_as_good=False)
-    mean = usable.merge(cells, on=["landmark", "horizon"]).groupby("model")["value"].mean().reindex(order)
+    mean = usable.merge(cells, on=["landmark", "horizon"]).groupby("model")["value"].mean().reindex(list(order))
     best = str(mean.idxmin())
     distance, error = _from_best(evaluation.differences, cells, best, order)
     model = next(name for name in order if name == best or distance[name] <= error[name])
@@ -75,7 +76,7 @@ def _from_best(
 ) -> tuple[pd.Series, pd.Series]:
     """Mean distance of every model from the best, and its standard error."""
     pairs = differences[(differences["measure"] == _MEASURE) & (differences["versus"] == best)]
-    pairs = pairs.merge(cells, on=["landmark", "horizon"]).groupby("model")[["value", "se"]].mean().reindex(order)
+    pairs = pairs.merge(cells, on=["landmark", "horizon"]).groupby("model")[["value", "se"]].mean().reindex(list(order))
     return pairs["value"].fillna(np.inf), pairs["se"].fillna(0.0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def auc(
 
 
 def _rivals(
-    risk: Floats, stratum: NDArray[np.int64], cases: Floats, others: Floats, in_cases: Floats
+    risk: Floats, stratum: NDArray[np.int64], cases: Floats, others: Floats, in_cases: NDArray[Any]
 ) -> tuple[Floats, Floats]:
     """(n,) weight of controls with a lower risk, and of cases with a higher one, in each patient's stratum."""
     order = np.lexsort((risk, stratum))

@@ -64,8 +64,8 @@ class Evaluation:
         if len(found) != 1:
             raise UsageError(f"no {measure!r} of {model!r} at landmark {landmark:g} and horizon {horizon:g} days")
         row = found.iloc[0]
-        numbers = (float(row[name]) for name in ("value", "lower", "upper", "se"))
-        return Estimate(*numbers, int(row["at_risk"]), int(row["events"]), str(row["note"]))
+        value, lower, upper, se = (float(row[name]) for name in ("value", "lower", "upper", "se"))
+        return Estimate(value, lower, upper, se, int(row["at_risk"]), int(row["events"]), str(row["note"]))
 
 
 def evaluate(
@@ -191,7 +191,8 @@ class _Task:
         self._add("observed_expected", horizon, observed_expected(self.follow_up, risk, horizon))
         for m, model in enumerate(self.models):
             curve = calibration_groups(self.follow_up, risk[:, m], horizon, level=self.level, groups=self.groups)
-            self.calibration += curve.assign(model=model, landmark=self.landmark, horizon=horizon).to_dict("records")
+            rows = curve.assign(model=model, landmark=self.landmark, horizon=horizon).to_dict("records")
+            self.calibration += [{str(key): value for key, value in row.items()} for row in rows]
 
     def _integrated(self, horizons: list[float]) -> dict[float, Measured | str]:
         """The Brier score's mean over time up to each horizon; every time is visited once."""
