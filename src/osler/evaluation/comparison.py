@@ -59,8 +59,9 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
     complete = usable.groupby(["landmark", "horizon"])["model"].nunique().eq(len(order))
     cells = complete[complete].reset_index().groupby("landmark", as_index=False)["horizon"].max()
     if not len(cells):
-        sentence = f"No horizon could be evaluated for all models; {names[order[0]]}, the simplest, is named for want of "
-            "evidence."
+        sentence = (
+            f"No horizon could be evaluated for all models; {names[order[0]]}, the simplest, is named for that reason."
+        )
         return Choice(order[0], order[0], sentence, simpler_is_as_good=False)
     mean = usable.merge(cells, on=["landmark", "horizon"]).groupby("model")["value"].mean().reindex(list(order))
     best = str(mean.idxmin())

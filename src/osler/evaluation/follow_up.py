@@ -97,9 +97,9 @@ class FollowUp:
             horizon: days.
 
         Returns:
-            Same shape; sums to zero over patients: minus the derivative of the mean in the hazard of censoring, times the
-            martingale of every patient's censoring over the share at risk. At tied times those with an event count as
-            at risk here, and hazards as small, as in riskRegression: its standard errors are met to the last digit.
+            Same shape; sums to zero over patients. The derivative of the mean in the hazard of censoring, times the
+            martingale of every patient's censoring over the share at risk. Those with an event at a time of
+            censoring count as at risk here, as in riskRegression, whose standard errors are met to the last digit.
         """
         table = self.censoring
         until = int(np.searchsorted(table.moments, horizon, "left"))
