@@ -11,7 +11,7 @@ PACKAGE = Path(osler.__file__).resolve().parent
 #: A part may import only parts of a lower rank.
 RANK = {
     **{"errors": 0, "units": 1, "config": 2, "engine": 2, "readers": 2, "survival": 2, "cohort": 3, "evaluation": 3},
-    **{"features": 4, "models": 5, "planning": 6, "reporting": 7, "study": 8, "scoring": 8, "schemas": 8},
+    **{"features": 4, "models": 5, "planning": 6, "fitting": 7, "reporting": 7, "study": 8, "scoring": 8, "schemas": 8},
     **{"terminal": 9, "cli": 10, "__init__": 11, "__main__": 11},
 }
 

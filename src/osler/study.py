@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,11 +16,12 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import Cohort
 from osler.cohort.split import folds
-from osler.config import StudyConfig, digest
+from osler.config import MODEL_NAMES, StudyConfig, digest
 from osler.engine import available_workers, run_tasks
 from osler.errors import UsageError
 from osler.evaluation import Choice, Evaluation, choose, combine, evaluate
-from osler.models import create
+from osler.fitting import fit_everyone, fit_fold, read_fold, write_whole
+from osler.models import MODELS
 from osler.models.base import RiskModel
 from osler.models.store import load_model, save_model
 from osler.reporting import report_patient, write_study_report
@@ -102,7 +101,7 @@ class Study:
         fitted = self._cross_validate(config, cache)
         curves = _gather(self.cohort, config, fitted)
         evaluation = _evaluate(self.cohort, config, curves)
-        choice = choose(evaluation, order=config.models)
+        choice = choose(evaluation, order=sorted(config.models, key=MODEL_NAMES.index), labels=MODELS)
         model = self._fit_chosen(config, choice.model, cache)
         predictions = _predictions(self.cohort, config, curves)
         run = _provenance(self.cohort, config, fitted, choice)
@@ -132,7 +131,7 @@ class Study:
             self._tell("patient reports", done, len(wanted))
             path = folder / f"{name}.html"
             patient = self.cohort.patient(name)
-            _replace(path, lambda part, who=patient: report_patient(part, model=model, patient=who, at=landmark))
+            write_whole(path, lambda part, who=patient: report_patient(part, model=model, patient=who, at=landmark))
             paths.append(path)
         self._tell("patient reports", len(wanted), len(wanted))
         return paths
@@ -163,16 +162,16 @@ class Study:
             (self.cohort, config, name, fold, splits[repeat, fold], wanted[name, repeat, fold])
             for name, repeat, fold in missing
         ]
-        for _ in run_tasks(_fit_fold, tasks, workers=self.workers):
+        for _ in run_tasks(fit_fold, tasks, workers=self.workers):
             done += 1
             self._tell("cross-validation", done, len(wanted))
-        return {key: _load_fold(path) for key, path in wanted.items()}
+        return {key: read_fold(path) for key, path in wanted.items()}
 
     def _fit_chosen(self, config: StudyConfig, name: str, cache: Path) -> RiskModel:
         path = cache / f"{self._key(config, name, 'everyone')}.osler"
         self._tell("the chosen model on every patient", 0, 1)
         if not path.exists():
-            list(run_tasks(_fit_everyone, [(self.cohort, config, name, path)], workers=1))
+            list(run_tasks(fit_everyone, [(self.cohort, config, name, path)], workers=1))
         self._tell("the chosen model on every patient", 1, 1)
         return load_model(path)
 
@@ -191,59 +190,6 @@ def code_digest() -> str:
     """SHA-256 of the package's own source: a cached fit is used again only by the code that made it."""
     root = Path(__file__).resolve().parent
     return digest({str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.py"))})
-
-
-def _fit_fold(
-    cohort: Cohort,
-    config: StudyConfig,
-    name: str,
-    fold: int,
-    split: tuple[NDArray[np.int64], NDArray[np.int64]],
-    path: Path,
-) -> None:
-    """Fit one model on one training fold; write its held-out incidence at every landmark to ``path``."""
-    train, test = split
-    began = clock.perf_counter()
-    # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
-    model = create(name, config.question, random_state=config.seed + fold, **config.settings.get(name, {}))
-    model.fit(cohort.subset(train))
-    held_out = cohort.subset(test)
-    assert held_out.outcome is not None
-    arrays: dict[str, NDArray[Any]] = {}
-    for i, landmark in enumerate(config.landmarks):
-        arrays[f"patient{i}"] = test[held_out.outcome.time > landmark]
-        arrays[f"incidence{i}"] = model.predict(held_out, at=landmark).incidence
-    about = {"seconds": clock.perf_counter() - began, "notes": model.notes_}
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
-    _replace(path, lambda part: _save_arrays(part, arrays))
-
-
-def _fit_everyone(cohort: Cohort, config: StudyConfig, name: str, path: Path) -> None:
-    """Fit the chosen model on every patient and save it to ``path``."""
-    model = create(name, config.question, random_state=config.seed, **config.settings.get(name, {}))
-    model.fit(cohort)
-    _replace(path, lambda part: save_model(model, part))
-
-
-def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def _load_fold(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
-    return {**arrays, **json.loads(arrays.pop("about").tobytes())}
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under another name first: what carries the right name is whole."""
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -355,16 +301,18 @@ def _write(
     durations: dict[tuple[str, int, int], float],
 ) -> None:
     folder = result.folder
-    _replace(result.model, lambda part: save_model(model, part))
+    write_whole(result.model, lambda part: save_model(model, part))
     for name in ("metrics", "differences", "calibration", "predictions"):
         frame = getattr(result, name)
-        _replace(folder / f"{name}.parquet", lambda part, frame=frame: frame.to_parquet(part, index=False))
+        write_whole(folder / f"{name}.parquet", lambda part, frame=frame: frame.to_parquet(part, index=False))
     for name in ("metrics", "differences", "calibration"):
         frame = getattr(result, name)
-        _replace(folder / f"{name}.csv", lambda part, frame=frame: frame.to_csv(part, index=False, lineterminator="\n"))
+        write_whole(
+            folder / f"{name}.csv", lambda part, frame=frame: frame.to_csv(part, index=False, lineterminator="\n")
+        )
     model_digest = digest(result.model.read_bytes())
     run = {**result.run, "model_digest": model_digest}
-    _replace(
+    write_whole(
         result.report,
         lambda part: write_study_report(
             part,
@@ -379,7 +327,7 @@ def _write(
     )
     seconds = {name: round(sum(s for key, s in durations.items() if key[0] == name), 2) for name in config.models}
     text = json.dumps({**run, "workers": available_workers(), "fit_seconds": seconds}, indent=2, sort_keys=True)
-    _replace(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
+    write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
 def _slug(name: str) -> str:

@@ -53,7 +53,7 @@ def print_metrics(metrics: pd.DataFrame) -> None:
     console = _console()
     for (landmark, horizon), cell in metrics.groupby(["landmark", "horizon"]):
         first = cell.iloc[0]
-        size = f"{first.at_risk:.0f} at risk, {first.events:.0f} events"
+        size = f"{first.events:.0f} events, {first.at_risk:.0f} patients followed so far"
         title = f"At {duration(landmark)}, {duration(horizon)} ahead: {size}"
         table = Table(title=title, title_justify="left", title_style="bold")
         table.add_column("model")

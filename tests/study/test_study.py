@@ -1,0 +1,136 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from cohorts import YEAR, make_cohort
+from osler.cohort.outcome import Outcome
+from osler.config import StudyConfig
+from osler.errors import UsageError
+from osler.study import Study
+
+CONFIG = StudyConfig(
+    landmarks=("0y", "1y"), horizons=("2y", "4y"), models=("reference", "cox"), folds=3, settings={"cox": {}}
+)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_cohort(150, seed=5, genes=0, image_size=None, embedding=None)
+
+
+@pytest.fixture(scope="module")
+def finished(cohort, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return Study(cohort, CONFIG, folder=folder, workers=1).run()
+
+
+def test_it_writes_what_it_promises(finished):
+    written = {path.name for path in finished.folder.iterdir()}
+    tables = {f"{name}.{end}" for name in ("metrics", "differences", "calibration") for end in ("parquet", "csv")}
+    assert written == {*tables, "predictions.parquet", "report.html", "model.osler", "run.json", "cache"}
+
+
+def test_no_identifier_leaves(finished, cohort):
+    identifiers = [identifier.encode() for identifier in cohort.patients]
+    for path in finished.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert not any(identifier in content for identifier in identifiers), path.name
+    stored = pd.read_parquet(finished.folder / "predictions.parquet")["patient"]
+    assert set(stored) <= set(cohort.pseudonyms)
+
+
+def test_every_patient_at_risk_has_one_out_of_fold_risk_per_cell(finished, cohort):
+    predictions = finished.predictions
+    keys = ["patient", "model", "repeat", "landmark_days", "horizon_days", "cause"]
+    assert not predictions.duplicated(keys).any()
+    at_risk = [(cohort.outcome.time > landmark).sum() for landmark in CONFIG.landmarks]
+    assert len(predictions) == sum(at_risk) * 2 * 2 * 2
+    assert predictions["risk"].between(0, 1).all()
+
+
+def test_metrics_hold_every_cell_with_an_interval(finished):
+    cells = finished.metrics.set_index(["model", "landmark", "horizon", "measure"])
+    for model in CONFIG.models:
+        for landmark in CONFIG.landmarks:
+            for horizon in CONFIG.horizons:
+                row = cells.loc[(model, landmark, horizon, "brier")]
+                assert row["lower"] < row["value"] < row["upper"]
+    assert cells.loc[("reference", 0.0, 2 * YEAR, "auc"), "value"] == pytest.approx(0.5)
+
+
+def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, cohort):
+    before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
+    stamps = {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").iterdir()}
+    Study(cohort, CONFIG, folder=finished.folder, workers=1).run()
+    assert {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").iterdir()} == stamps
+    after = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
+    assert [path.name for path in before if before[path] != after[path]] == []
+
+
+def test_a_killed_run_goes_on_where_it_was(finished, cohort, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    done = sorted((finished.folder / "cache").glob("*.npz"))[:4]
+    for path in done:
+        (cache / path.name).write_bytes(path.read_bytes())
+    told = []
+    result = Study(cohort, CONFIG, folder=tmp_path, workers=1, progress=lambda *step: told.append(step)).run()
+    assert told[0] == ("cross-validation", 4, 6)
+    pd.testing.assert_frame_equal(result.metrics, finished.metrics)
+
+
+def test_a_changed_input_or_setting_is_computed_anew(finished, cohort):
+    study = Study(cohort, CONFIG, folder=finished.folder)
+    key = study._key(CONFIG, "cox", (0, 0))
+    changed = cohort.record.copy()
+    changed.loc[0, "smoker"] = 1 - changed.loc[0, "smoker"]
+    assert Study(replace(cohort, record=changed), CONFIG)._key(CONFIG, "cox", (0, 0)) != key
+    for other in (
+        CONFIG.model_copy(update={"seed": 1}),
+        CONFIG.model_copy(update={"folds": 4}),
+        CONFIG.model_copy(update={"horizons": (YEAR,)}),
+        CONFIG.model_copy(update={"settings": {"cox": {"penalty": 1.0}}}),
+    ):
+        assert study._key(other, "cox", (0, 0)) != key
+    assert study._key(CONFIG.model_copy(update={"models": ("cox",)}), "cox", (0, 0)) == key
+
+
+def test_a_held_out_patients_own_outcome_does_not_move_their_prediction(finished, cohort, tmp_path):
+    # Folds depend on outcomes, so one patient's event time moves within its own fold only when its rank stays.
+    time = cohort.outcome.time.copy()
+    longest = int(np.argmax(np.where(cohort.outcome.event == 1, time, -1)))
+    time[longest] += 5.0
+    moved = replace(cohort, outcome=Outcome(time, cohort.outcome.event, cohort.outcome.causes))
+    again = Study(moved, CONFIG, folder=tmp_path, workers=1).run()
+    who = cohort.pseudonyms[longest]
+    pd.testing.assert_frame_equal(
+        finished.predictions.query("patient == @who"), again.predictions.query("patient == @who")
+    )
+
+
+def test_run_json_names_data_configuration_code_and_model(finished, cohort):
+    run = json.loads((finished.folder / "run.json").read_text())
+    assert run["data_digest"] == cohort.digest
+    assert {"config_digest", "code_digest", "model_digest", "libraries", "seed", "fit_seconds"} <= set(run)
+
+
+def test_patient_reports_are_spread_over_the_risks(cohort, finished):
+    study = Study(cohort, CONFIG, folder=finished.folder, workers=1)
+    paths = study.report_patients(finished, 2)
+    assert len(paths) == 2
+    assert all(path.stem in cohort.pseudonyms and path.read_text().startswith("<!") for path in paths)
+
+
+@pytest.mark.parametrize("case", ["no outcome", "no study", "too few"])
+def test_what_cannot_be_studied_is_refused(cohort, case, tmp_path):
+    study = {
+        "no outcome": Study(replace(cohort, outcome=None), CONFIG, folder=tmp_path),
+        "no study": Study(cohort, folder=tmp_path),
+        "too few": Study(cohort.subset(range(5)), CONFIG, folder=tmp_path),
+    }[case]
+    with pytest.raises(UsageError):
+        study.run()
+    assert not list(tmp_path.iterdir())
