@@ -57,7 +57,7 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
         raise UsageError(f"these models were not evaluated: {', '.join(missing) or 'none is given'}")
     usable = metrics[(metrics["measure"] == _MEASURE) & metrics["value"].notna() & metrics["model"].isin(order)]
     complete = usable.groupby(["landmark", "horizon"])["model"].nunique().eq(len(order))
-    cells = complete[complete].reset_index().groupby("landmark", as_index=False)["horizon"].max()
+    cells = complete[complete].reset_index().groupby("landmark")[["horizon"]].max().reset_index()
     if not len(cells):
         sentence = (
             f"No horizon could be evaluated for all models; {names[order[0]]}, the simplest, is named for that reason."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -74,7 +74,7 @@ def evaluate(
     risks: Mapping[str, ArrayLike],
     *,
     times: ArrayLike,
-    horizons: Sequence[float],
+    horizons: ArrayLike,
     cause: int = 1,
     strata: ArrayLike | None = None,
     clusters: ArrayLike | None = None,
@@ -272,7 +272,7 @@ def _columns(measured: Measured, which: slice) -> Measured:
     return Measured(measured.value[which], measured.influence[:, which])
 
 
-def _times(times: ArrayLike, horizons: Sequence[float]) -> tuple[Floats, Floats]:
+def _times(times: ArrayLike, horizons: ArrayLike) -> tuple[Floats, Floats]:
     grid, ahead = np.atleast_1d(np.asarray(times, dtype=float)), np.unique(np.asarray(horizons, dtype=float))
     if grid.ndim != 1 or not len(grid) or not np.isfinite(grid).all() or grid[0] < 0 or (np.diff(grid) <= 0).any():
         raise UsageError("times must be a row of finite days since the landmark, from 0 on, increasing strictly")

@@ -52,8 +52,7 @@ def evaluate_table(predictions: pd.DataFrame, outcomes: pd.DataFrame, **options:
     if unknown:
         raise UsageError(f"predictions: {unknown} patients have no outcome: every predicted patient needs one")
     parts = [
-        _evaluate_part(part, known, float(landmark), options)
-        for (landmark, _), part in predictions.groupby(["landmark", "repeat"], sort=True)
+        _evaluate_part(part, known, options) for _, part in predictions.groupby(["landmark", "repeat"], sort=True)
     ]
     return combine(parts)
 
@@ -65,8 +64,9 @@ def _checked(frame: pd.DataFrame, columns: list[str], what: str) -> pd.DataFrame
     return frame.copy()
 
 
-def _evaluate_part(part: pd.DataFrame, known: pd.DataFrame, landmark: float, options: dict[str, Any]) -> Evaluation:
+def _evaluate_part(part: pd.DataFrame, known: pd.DataFrame, options: dict[str, Any]) -> Evaluation:
     """One landmark in one repeat."""
+    landmark = float(part["landmark"].iloc[0])
     since = known["time"].to_numpy(dtype=float) - landmark
     part = part[part["patient"].isin(known.index[since > 0])]
     wide = part.pivot(index="patient", columns=["model", "horizon"], values="risk")

@@ -161,8 +161,8 @@ def censoring_table(time: ArrayLike, event: ArrayLike) -> CensoringTable:
     moments, censored = np.unique(time[event == 0], return_counts=True)
     at_risk = len(time) - np.searchsorted(np.sort(time), moments, "left")
     at_risk = at_risk - _count_at(np.sort(time[event > 0]), moments)
-    survival = np.cumprod(1.0 - censored.astype(float) / at_risk)
-    return CensoringTable(moments, at_risk.astype(float), censored.astype(float), survival)
+    count, left = at_risk.astype(float), censored.astype(float)
+    return CensoringTable(moments, count, left, np.cumprod(1.0 - left / count))
 
 
 def censoring_survival(time: ArrayLike, event: ArrayLike, at: ArrayLike, left_limit: bool) -> Floats:
