@@ -13,7 +13,7 @@ from osler.cohort.latent import ACTIONS, CAUSES, Latent, draw_latent, log_hazard
 from osler.cohort.lesion import draw_lesions
 from osler.cohort.simulate import Simulated, Simulation, draw, simulate
 from osler.cohort.tables import read_cohort
-from osler.cohort.truth import draw_events, incidence, true_risk
+from osler.cohort.truth import draw_events, incidence, read_true_risk, true_risk
 from osler.errors import UsageError
 
 YEAR = 365.25
@@ -188,6 +188,21 @@ def test_risk_under_actions(simulated):
     np.testing.assert_allclose(given, progression["risk"], atol=1e-12)
     death = table[table["cause"] == "death"]
     assert (death.loc[:, "risk_lower_pressure"] >= death["risk"]).all()  # who does not progress may die first
+
+
+def test_truth_is_read_in_the_order_asked(folder):
+    cohort, drawn = read_cohort(folder), draw(Simulation(patients=120, seed=3))
+    at = cohort.at("2y").patient[::-1]
+    expected = true_risk(drawn.latent.take(at), drawn.simulation, 2.0)
+    for code, cause in enumerate(CAUSES):
+        found = read_true_risk(folder, cohort.patients[at], "2y", "5y", cause=cause)
+        np.testing.assert_allclose(found, expected[:, code, 1], rtol=1e-8)
+    with pytest.raises(UsageError, match="not at risk"):
+        read_true_risk(folder, cohort.patients, "2y", "5y")
+    with pytest.raises(UsageError, match="does not hold"):
+        read_true_risk(folder, cohort.patients[at], "3y", "5y")
+    with pytest.raises(UsageError, match="no truth here"):
+        read_true_risk(folder / "images", cohort.patients, "2y", "5y")
 
 
 # Treatment

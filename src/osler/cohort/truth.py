@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from osler.cohort.latent import ACTIONS, CAUSES, Latent, log_hazards
 from osler.cohort.simulation import Simulation
-from osler.units import DAYS_PER
+from osler.errors import UsageError
+from osler.units import DAYS_PER, days
 
-__all__ = ["draw_events", "effect_table", "incidence", "risk_table", "true_risk"]
+__all__ = ["draw_events", "effect_table", "incidence", "read_true_risk", "risk_table", "true_risk"]
 
 Floats = NDArray[np.float64]
 Hazard = Callable[[Floats], Floats]
@@ -150,3 +152,41 @@ def effect_table(latent: Latent, simulation: Simulation, patients: NDArray[np.ob
             "risk_difference": (treated - without).ravel(),
         }
     )
+
+
+def read_true_risk(
+    folder: str | Path,
+    patients: Iterable[str],
+    landmark: float | str,
+    horizon: float | str,
+    *,
+    cause: str = CAUSES[0],
+    column: str = "risk",
+) -> NDArray[np.float64]:
+    """(n,) true risks of ``patients`` in the order asked, from the ``truth/`` of a simulated cohort.
+
+    Args:
+        folder: what ``simulate`` wrote.
+        patients: identifiers of patients at risk at the landmark.
+        landmark: days, or a duration such as "2y"; one of the simulation's.
+        horizon: likewise.
+        cause: "progression" or "death".
+        column: "risk", or the risk under another treatment or an action, such as "risk_untreated".
+
+    Raises:
+        UsageError: there is no truth here, or it does not hold what is asked, for somebody.
+    """
+    file = Path(folder) / "truth" / "true_risk.csv"
+    if not file.is_file():
+        raise UsageError(f"no truth here: expected the file truth/true_risk.csv of a simulated cohort at {folder}")
+    table = pd.read_csv(file, dtype={"patient": str})
+    moments = (table["landmark_days"] - days(landmark)).abs() + (table["horizon_days"] - days(horizon)).abs()
+    rows = table[(moments < 1e-3) & (table["cause"] == cause)]
+    if column not in table or not len(rows):
+        raise UsageError(f"the truth at {folder} does not hold {column!r} of {cause!r} at {landmark} and {horizon}")
+    found = rows.set_index("patient")[column].reindex(list(patients)).to_numpy(dtype=np.float64)
+    if np.isnan(found).any():
+        raise UsageError(
+            f"{int(np.isnan(found).sum())} of {len(found)} patients were not at risk at the landmark, or unknown"
+        )
+    return found

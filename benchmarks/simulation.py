@@ -1,0 +1,91 @@
+"""What each modality adds on the simulated cohort, held against the true risks of new patients.
+
+    .venv/bin/python benchmarks/simulation.py [--patients 1000] [--models stacked_cox,recurrent]
+
+Models are fitted to one simulated cohort and asked about another. As the true risk r of every new patient is known, so
+is the expected Brier score of a prediction p, r (1 - r) + (r - p)^2, and with it the index of prediction accuracy,
+without the noise of events and censoring. "Revealed" gives the hidden trait of the lesion in place of the pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from osler.cohort.cohort import Cohort, Variable
+from osler.cohort.simulate import simulate
+from osler.cohort.tables import read_cohort
+from osler.cohort.truth import read_true_risk
+from osler.models import create
+
+MODALITIES = ("record", "visits", "expression", "scan")
+
+
+def main() -> None:
+    """Simulate, fit, judge, print a table in Markdown: index of prediction accuracy in percent."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patients", type=int, default=1000, help="patients to learn from")
+    parser.add_argument("--new", type=int, default=3000, help="patients to be judged on")
+    parser.add_argument("--models", default="stacked_cox")
+    parser.add_argument("--seed", type=int, default=11)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as base:
+        learn = simulate(Path(base) / "learn", patients=chosen.patients, seed=chosen.seed)
+        new = simulate(Path(base) / "new", patients=chosen.new, seed=chosen.seed + 1)
+        rows = ladder(learn, new, chosen.models.split(","))
+    table = pd.DataFrame(rows).pivot_table(index=["model", "knows"], columns="asked", values="ipa", sort=False)
+    print("\n| model | knows | " + " | ".join(table.columns) + " |\n" + "|---" * (2 + len(table.columns)) + "|")
+    for (model, knows), values in table.iterrows():
+        print(f"| {model} | {knows} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
+
+
+def ladder(learn: Path, new: Path, models: list[str]) -> list[dict[str, object]]:
+    """One row per model, knowledge, landmark and horizon, the oracle among them."""
+    training, testing = read_cohort(learn), read_cohort(new)
+    question = training.study.question
+    asked = [(s, h) for s in question.landmarks for h in question.horizons]
+    truth = {(s, h): read_true_risk(new, testing.patients[testing.outcome.time > s], s, h) for s, h in asked}
+    rows = [_row("oracle", "the hidden traits", s, h, accuracy(truth[s, h], truth[s, h])) for s, h in asked]
+    for name in models:
+        for knows, one, other in _knowledge(training, testing, learn, new):
+            started = time.perf_counter()
+            model = create(name, question).fit(one)
+            curves = {s: model.predict(other, at=s) for s in question.landmarks}
+            rows += [_row(name, knows, s, h, accuracy(curves[s].risk(h), truth[s, h])) for s, h in asked]
+            print(f"{name}, {knows}: {time.perf_counter() - started:.0f} s", flush=True)
+    return rows
+
+
+def accuracy(predicted: np.ndarray, risk: np.ndarray) -> float:
+    """Expected index of prediction accuracy in percent: 100 foresees every event, 0 knows only the average risk."""
+    brier, null = np.mean(risk * (1 - risk) + (risk - predicted) ** 2), risk.mean() * (1 - risk.mean())
+    return 100 * (1 - brier / null)
+
+
+def _row(model: str, knows: str, landmark: float, horizon: float, ipa: float) -> dict[str, object]:
+    years = f"{landmark / 365.25:g} y + {horizon / 365.25:g} y"
+    return {"model": model, "knows": knows, "asked": years, "ipa": ipa}
+
+
+def _knowledge(training: Cohort, testing: Cohort, learn: Path, new: Path):
+    for last in range(1, len(MODALITIES) + 1):
+        unknown = MODALITIES[last:]
+        yield " + ".join(MODALITIES[:last]), training.without(*unknown), testing.without(*unknown)
+    yield "scan revealed", _revealed(training, learn), _revealed(testing, new)
+
+
+def _revealed(cohort: Cohort, folder: Path) -> Cohort:
+    traits = pd.read_csv(folder / "truth" / "latent.csv", dtype={"patient": str}).set_index("patient")["lesion"]
+    record = cohort.record.assign(lesion=traits.reindex(cohort.patients).to_numpy())
+    lesion = Variable("lesion", "Lesion trait", "number", "record")
+    return replace(cohort.without("scan"), record=record, variables={**cohort.variables, "lesion": lesion})
+
+
+if __name__ == "__main__":
+    main()
