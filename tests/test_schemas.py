@@ -57,9 +57,17 @@ def test_prediction_row_with_and_without_band():
 
 @pytest.mark.parametrize(
     "change",
-    [{"risk": 1.01}, {"risk": -0.01}, {"risk": float("nan")}, {"lower": 0.1}, {"lower": 0.3, "upper": 0.4}, {"horizon_days": 0}, {"identifier": "x"}],
+    [
+        {"risk": 1.01},
+        {"risk": -0.01},
+        {"risk": float("nan")},
+        {"lower": 0.1},
+        {"lower": 0.3, "upper": 0.4},
+        {"horizon_days": 0},
+        {"identifier": "x"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_prediction_row_refuses(change):
     with pytest.raises(ValidationError):
         PredictionRow(**{**ROW, **change})

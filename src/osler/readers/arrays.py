@@ -42,6 +42,8 @@ def parse_npy(data: bytes, name: str, limits: Limits) -> NDArray[np.generic]:
         raise refuse(
             name, "arrays hold numbers", "numbers", "objects (pickle), text or records, which are never loaded", _REMEDY
         )
+    if any(side < 0 for side in shape):
+        raise refuse(name, "arrays have a shape", "sides of 0 or more", "a negative side", _REMEDY)
     count = math.prod(shape)
     if count > limits.cells:
         raise too_large(name, "cells", limits.cells)

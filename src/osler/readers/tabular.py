@@ -224,6 +224,14 @@ def _read_text(source: Source, form: TableFormat, sep: str, limits: Limits) -> T
             "Check the separator (sep) and the quotes.",
         ) from None
     _check_shape(source.name, columns, body.num_rows, limits, ragged)
+    if body.num_rows and data.count(b'"') % 2 and b"\n" in body.column(len(columns) - 1)[-1].as_py().encode():
+        raise refuse(
+            source.name,
+            "quotes are closed",
+            "an even number of quotes",
+            "a quote that swallows the rest of the file",
+            "Close it.",
+        )
     return Table(source.name, source.sha256, _key(source), columns, body.num_rows, body, form)
 
 
@@ -243,7 +251,7 @@ def _as_utf8(source: Source, form: TableFormat) -> bytes:
             'Say encoding = "..." (often "latin-1", "cp1252" or "utf-16").',
             rows=(max(row, 1),),
         ) from None
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):  # ValueError: UnicodeError, and names that hold NUL
         raise refuse(
             source.name,
             "the encoding must be known",
