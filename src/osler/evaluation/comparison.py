@@ -77,7 +77,13 @@ def _from_best(
 ) -> tuple[pd.Series, pd.Series]:
     """Mean distance of every model from the best, and its standard error."""
     pairs = differences[(differences["measure"] == _MEASURE) & (differences["versus"] == best)]
-    pairs = pairs.merge(cells, on=["landmark", "horizon"]).groupby("model")[["value", "se"]].mean().reindex(list(order))
+    pairs = (
+        pairs.merge(cells, on=["landmark", "horizon"])
+        .groupby("model")[["value", "se"]]
+        .mean()
+        .reindex(list(order))
+        .astype(float)
+    )
     return pairs["value"].fillna(np.inf), pairs["se"].fillna(0.0)
 
 

@@ -29,6 +29,11 @@ _COMPARED = ("auc", "brier", "integrated_brier")
 _METRICS = ["model", "landmark", "horizon", "measure", "value", "lower", "upper", "se", "at_risk", "events", "note"]
 _DIFFERENCES = ["model", "versus", "landmark", "horizon", "measure", "value", "lower", "upper", "se"]
 _CALIBRATION = ["model", "landmark", "horizon", *CALIBRATION_COLUMNS]
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("model", "versus", "measure", "note"), object),
+    **dict.fromkeys(("at_risk", "group", "n"), np.int64),
+    "suppressed": np.bool_,
+}
 _TOLERANCE = 1e-6
 #: An integral over fewer times up to the horizon is not given.
 _FEWEST_TIMES = 2
@@ -166,9 +171,9 @@ class _Task:
             else:
                 self._at(horizon, integrated[horizon])
         return Evaluation(
-            metrics=pd.DataFrame(self.metrics, columns=_METRICS),
-            differences=pd.DataFrame(self.differences, columns=_DIFFERENCES),
-            calibration=pd.DataFrame(self.calibration, columns=_CALIBRATION),
+            metrics=_frame(self.metrics, _METRICS).astype({"events": np.int64}),
+            differences=_frame(self.differences, _DIFFERENCES),
+            calibration=_frame(self.calibration, _CALIBRATION),
             level=self.level,
             null=self.null,
         )
@@ -266,6 +271,12 @@ class _Task:
             lower, upper = interval("difference", value, se, self.level)
             row = (self.models[i], self.models[j], self.landmark, horizon, measure, value, lower, upper, se)
             self.differences.append(dict(zip(_DIFFERENCES, (*row[:5], *map(float, row[5:])), strict=True)))
+
+
+def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
+    """Rows as a frame whose types do not depend on there being rows."""
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({name: _TYPES.get(name, np.float64) for name in columns})
 
 
 def _columns(measured: Measured, which: slice) -> Measured:

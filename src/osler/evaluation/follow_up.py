@@ -86,7 +86,7 @@ class FollowUp:
         if not len(self):
             return "no patient is at risk at the landmark"
         if self._last < horizon and not self._ends_with_event:
-            return f"follow-up ends at {duration(self._last)}: no patient is at risk at {duration(horizon)}"
+            return f"follow-up ends before {duration(horizon)}: 0 patients at risk"
         return ""
 
     def censoring_term(self, score: Floats, horizon: float) -> Floats:

@@ -51,9 +51,7 @@ def evaluate_table(predictions: pd.DataFrame, outcomes: pd.DataFrame, **options:
     unknown = int((~predictions["patient"].drop_duplicates().isin(known.index)).sum())
     if unknown:
         raise UsageError(f"predictions: {unknown} patients have no outcome: every predicted patient needs one")
-    parts = [
-        _evaluate_part(part, known, options) for _, part in predictions.groupby(["landmark", "repeat"], sort=True)
-    ]
+    parts = [_evaluate_part(part, known, options) for _, part in predictions.groupby(["landmark", "repeat"], sort=True)]
     return combine(parts)
 
 
