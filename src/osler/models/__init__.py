@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from importlib import import_module
 from typing import Any
 
@@ -47,8 +46,7 @@ def model_class(name: str) -> type[RiskModel]:
 
 def setting_names(name: str) -> tuple[str, ...]:
     """Hyper-parameters that the constructor of a model takes."""
-    parameters = inspect.signature(model_class(name).__init__).parameters.values()
-    return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "random_state")
+    return tuple(model_class(name)(Question(landmarks=(0.0,), horizons=(1.0,))).settings())
 
 
 def create(name: str, question: Question, *, random_state: int = 0, **settings: Any) -> RiskModel:
@@ -63,11 +61,11 @@ def create(name: str, question: Question, *, random_state: int = 0, **settings: 
     Raises:
         UsageError: an unknown name, or a setting that the model does not have.
     """
-    kind, allowed = model_class(name), setting_names(name)
+    allowed = setting_names(name)
     unknown = sorted(set(settings) - set(allowed))
     if unknown:
         raise UsageError(
             f"the model {name!r} has no setting {', '.join(map(repr, unknown))}; "
             f"its settings are {', '.join(allowed) or 'none'}"
         )
-    return kind(question, random_state=random_state, **settings)
+    return model_class(name)(question, random_state=random_state, **settings)
