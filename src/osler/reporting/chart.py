@@ -12,7 +12,20 @@ import vl_convert
 
 from osler.units import DAYS_PER
 
-__all__ = ["COLOURS", "INK", "MUTED", "RULE", "Chart", "Switch", "bundle", "params", "shown_by", "theme", "time_axis"]
+__all__ = [
+    "COLOURS",
+    "INK",
+    "MUTED",
+    "RULE",
+    "Chart",
+    "Switch",
+    "bundle",
+    "columns",
+    "params",
+    "shown_by",
+    "theme",
+    "time_axis",
+]
 
 #: Okabe and Ito's palette (distinct in every common colour blindness), darkened where it was too pale on white.
 COLOURS = {
@@ -24,6 +37,8 @@ COLOURS = {
     "purple": "#A8527F",
     "grey": "#6B7280",
 }
+#: Width of the picture, in pixels; live charts take the width of their place.
+WIDTH = 640
 INK, MUTED, RULE = "#1B2430", "#56606E", "#D9DEE4"
 FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 _VERSION = vl_convert.get_vegalite_versions()[-1]
@@ -56,7 +71,7 @@ class Chart:
         finding: what a reader should see in it: the caption, and the alternative text of the picture.
         title: heading over the picture.
         switches: what readers may change; charts of one ``group`` are switched together.
-        findings: words for every position of the switches, by their values in the order of ``switches``, joined with "|".
+        findings: words for every position of the switches, by their values joined with "|", in their order.
     """
 
     id: str
@@ -102,6 +117,36 @@ def time_axis(last: float) -> tuple[float, str]:
     return (DAYS_PER["mo"], "Months") if last > 60 else (1.0, "Days")
 
 
+def columns(x: dict[str, Any], tooltip: list[dict[str, str]], **more: Any) -> dict[str, Any]:
+    """A layer of upright bands, one for each time, unseen until the pointer is on one; it then tells all of that time.
+
+    (A selection of the nearest point would do the same, but Vega-Lite's tooltips for it lose fields of text.)
+    """
+    select = {"type": "point", "on": "pointerover", "clear": "pointerout"}
+    return {
+        **more,
+        "params": [{"name": "near", "select": select}],
+        "mark": {"type": "rule", "strokeWidth": 12, "color": MUTED},
+        "encoding": {
+            "x": x,
+            "opacity": {"condition": {"param": "near", "empty": False, "value": 0.18}, "value": 0},
+            "tooltip": tooltip,
+        },
+    }
+
+
+def labelled_rows(limit: int) -> dict[str, Any]:
+    """Rows 0, 1, ... whose words stand in the parameter "labels": two rows may then carry the same words."""
+    axis = {
+        "title": None,
+        "labelExpr": "labels[datum.value]",
+        "labelColor": INK,
+        "labelLimit": limit,
+        "labelFontSize": 13,
+    }
+    return {"field": "row", "type": "ordinal", "axis": axis}
+
+
 def theme() -> dict[str, Any]:
     """Vega-Lite configuration of every chart: quiet axes, one typeface, no screen-reader noise from single marks."""
     axis = {
@@ -124,6 +169,7 @@ def theme() -> dict[str, Any]:
         "autosize": {"type": "fit-x", "contains": "padding"},
         "padding": {"left": 2, "right": 12, "top": 6, "bottom": 2},
         "axis": axis,
+        "axisX": {"titleAnchor": "end"},
         "axisY": {"domain": False, "ticks": False},
         "legend": {
             "labelColor": INK,
@@ -132,6 +178,7 @@ def theme() -> dict[str, Any]:
             "titleFontSize": 12,
             "titleFontWeight": "normal",
             "orient": "top",
+            "symbolOpacity": 1,
             "symbolStrokeWidth": 2,
             "labelLimit": 320,
             "offset": 8,

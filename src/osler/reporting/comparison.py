@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,16 +117,15 @@ def cells(metrics: pd.DataFrame, labels: Mapping[str, str], order: Sequence[str]
     Returns:
         ``{"landmark", "horizon", "at_risk", "events", "measures": [name], "notes": [text],
         "rows": [{"model", "label", "values": {measure: {"value", "lower", "upper", "se", "note"}}}]}``.
-        ``events`` and ``at_risk`` are text, small counts withheld.
+        ``at_risk`` (followed to the horizon or longer) and ``events`` are text, small counts withheld.
     """
     told = []
-    keyed = metrics.assign(horizon=metrics["horizon"].astype(object).where(metrics["horizon"].notna(), None))
-    for (landmark, horizon), cell in keyed.groupby(["landmark", "horizon"], dropna=False, sort=False):
+    for (landmark, horizon), cell in _split(metrics, ["landmark", "horizon"]):
         models = [name for name in order if name in set(cell["model"])]
         told.append(
             {
                 "landmark": float(landmark),
-                "horizon": None if pd.isna(horizon) else float(horizon),
+                "horizon": _number(horizon),
                 "at_risk": shown(_whole(cell["at_risk"].max())),
                 "events": shown(_whole(cell["events"].max())),
                 "measures": [name for name in _ordered(cell["measure"])],
@@ -138,6 +137,11 @@ def cells(metrics: pd.DataFrame, labels: Mapping[str, str], order: Sequence[str]
             }
         )
     return sorted(told, key=lambda cell: (cell["landmark"], cell["horizon"] is None, cell["horizon"] or 0.0))
+
+
+def _split(frame: pd.DataFrame, names: list[str]) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The parts of a frame that agree in ``names``, missing horizons included, in the order in which they come."""
+    yield from frame.groupby(names, dropna=False, sort=False)  # type: ignore[misc]
 
 
 def _whole(value: Any) -> int | None:
@@ -163,22 +167,20 @@ def _number(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
-def comparisons(differences: pd.DataFrame, labels: Mapping[str, str], order: Sequence[str]) -> list[dict[str, Any]]:
-    """Paired differences, one entry per landmark, horizon and opponent.
+def comparisons(
+    differences: pd.DataFrame, labels: Mapping[str, str], order: Sequence[str], opponents: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Paired differences against some opponents, one entry per landmark, horizon and opponent.
 
     Returns:
         ``{"landmark", "horizon", "versus", "label", "measures", "rows": [{"model", "label", "values"}]}``; each value
         carries "verdict": "better", "worse" or "undecided" (its interval holds zero).
     """
     told = []
+    differences = differences[differences["versus"].isin(opponents)]
     if not len(differences):
         return []
-    keyed = differences.assign(
-        horizon=differences["horizon"].astype(object).where(differences["horizon"].notna(), None)
-    )
-    for (versus_name, landmark, horizon), cell in keyed.groupby(
-        ["versus", "landmark", "horizon"], dropna=False, sort=False
-    ):
+    for (versus_name, landmark, horizon), cell in _split(differences, ["versus", "landmark", "horizon"]):
         rows = []
         for name in (m for m in order if m in set(cell["model"]) and m != versus_name):
             values = _values(cell[cell["model"] == name])
@@ -188,7 +190,7 @@ def comparisons(differences: pd.DataFrame, labels: Mapping[str, str], order: Seq
         told.append(
             {
                 "landmark": float(landmark),
-                "horizon": None if pd.isna(horizon) else float(horizon),
+                "horizon": _number(horizon),
                 "versus": str(versus_name),
                 "label": labels.get(str(versus_name), str(versus_name)),
                 "measures": _ordered(cell["measure"]),
@@ -233,7 +235,7 @@ def calibration_cells(
         "upper"}]}``; ``n`` is None when withheld, the others None in a suppressed group.
     """
     told = []
-    for (landmark, horizon, model), part in calibration.groupby(["landmark", "horizon", "model"], sort=False):
+    for (landmark, horizon, model), part in _split(calibration, ["landmark", "horizon", "model"]):
         part = part.sort_values("group")
         hidden = part["suppressed"].astype(bool).to_numpy()
         sizes = reveal([_whole(n) or 0 for n in part["n"]])

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from osler.reporting.chart import COLOURS, INK, MUTED, Chart, Switch, params, shown_by, time_axis
-from osler.reporting.words import interval, known, percent, plain_points, points, significant, spell
+from osler.reporting.chart import (
+    COLOURS,
+    INK,
+    MUTED,
+    WIDTH,
+    Chart,
+    Switch,
+    columns,
+    labelled_rows,
+    params,
+    shown_by,
+    time_axis,
+)
+from osler.reporting.plan_figures import plan_charts
+from osler.reporting.words import estimate, interval, percent, points, significant, spell
 
 __all__ = ["cause_colour", "patient_charts"]
 
-_WIDTH = 640
 _FEW_COURSES, _FEW_DRIVERS = 9, 10
-_ENDS = ("value", "lower", "upper")
 #: From the event of interest on; neighbours differ in lightness too, for grey print.
 _CAUSES = (COLOURS["vermilion"], "#0B3F63", COLOURS["sky"], COLOURS["purple"], COLOURS["orange"], COLOURS["green"])
 _FREE = "#DCE2E8"
@@ -28,22 +39,8 @@ def patient_charts(summary: dict[str, Any]) -> dict[str, list[Chart]]:
         "risk": [_risk(summary), _ends(summary)],
         "course": [_course(summary, course, i) for i, course in enumerate(_leading(summary))],
         "drives": _drives(summary),
-        "plan": _plan(summary),
+        "plan": plan_charts(summary),
     }
-
-
-def _percent_axis(title: str | None, **more: Any) -> dict[str, Any]:
-    return {"format": ".0%", "title": title, "tickCount": 5, **more}
-
-
-def _near() -> dict[str, Any]:
-    """A parameter that follows the pointer to the nearest time."""
-    select = {"type": "point", "fields": ["time"], "nearest": True, "on": "pointerover", "clear": "pointerout"}
-    return {"name": "near", "select": select}
-
-
-def _at_pointer() -> dict[str, Any]:
-    return {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
 
 
 def _risk(summary: dict[str, Any]) -> Chart:
@@ -56,7 +53,7 @@ def _risk(summary: dict[str, Any]) -> Chart:
         {
             **{key: point.get(key) for key in ("cause", "value", "average", "lower", "upper")},
             "time": round(point["time"] / unit, 4),
-            "risk": _told(point["value"], point.get("lower"), point.get("upper")),
+            "risk": estimate(point["value"], point.get("lower"), point.get("upper")),
             "usual": percent(point["average"]),
         }
         for point in summary["curve"]
@@ -96,21 +93,10 @@ def _risk(summary: dict[str, Any]) -> Chart:
             "encoding": {"x": x, "y": {"field": "average", **y}, "color": {**colour, "datum": average}},
         },
         {"transform": filters, "mark": line, "encoding": {"x": x, "y": {"field": "value", **y}, "color": colour}},
-        {
-            "transform": filters,
-            "params": [_near()],
-            "mark": {"type": "point", "filled": True, "size": 70},
-            "encoding": {
-                "x": x,
-                "y": {"field": "value", **y},
-                "color": colour,
-                "opacity": _at_pointer(),
-                "tooltip": tooltip,
-            },
-        },
+        columns(x, tooltip, transform=filters),
     ]
     findings = {cause["name"]: _risk_finding(summary, cause) for cause in summary["horizons"][-1]["causes"]}
-    spec = {"data": {"values": data}, "params": params([switch]), "width": _WIDTH, "height": 280, "layer": layers}
+    spec = {"data": {"values": data}, "params": params([switch]), "width": WIDTH, "height": 280, "layer": layers}
     return Chart(
         id="risk",
         spec=spec,
@@ -127,15 +113,11 @@ def _fine(top: float) -> str:
     return ".0%" if top >= 0.05 else ".1%"
 
 
-def _told(value: float, lower: float | None, upper: float | None) -> str:
-    bounds = interval(lower, upper, percent)
-    return f"{percent(value)} ({bounds})" if bounds else percent(value)
-
-
 def _risk_finding(summary: dict[str, Any], cause: dict[str, Any]) -> str:
     horizon = spell(summary["horizons"][-1]["horizon"])
-    risk = _told(cause["value"], cause["lower"], cause["upper"])
-    return f"The predicted risk of {cause['name']} reaches {risk} at {horizon}; the average patient's, {percent(cause['average'])}."
+    risk = estimate(cause["value"], cause["lower"], cause["upper"])
+    usual = percent(cause["average"])
+    return f"The predicted risk of {cause['name']} reaches {risk} at {horizon}; the average patient's, {usual}."
 
 
 def _ends(summary: dict[str, Any]) -> Chart:
@@ -146,39 +128,55 @@ def _ends(summary: dict[str, Any]) -> Chart:
     for point in summary["curve"]:
         by_time.setdefault(point["time"], {})[point["cause"]] = point["value"]
     data = [
-        {"end": end, "order": i, "time": round(time / unit, 4), "share": max(share, 0.0), "told": percent(share)}
+        {"end": end, "order": i, "time": round(time / unit, 4), "share": max(share, 0.0)}
         for time, values in by_time.items()
-        for i, (end, share) in enumerate([*values.items(), (free, 1 - sum(values.values()))])
+        for i, (end, share) in enumerate(zip([*values, free], _shares(values), strict=True))
     ]
+    at_time = [
+        {"time": round(time / unit, 4), **{f"told_{k}": percent(share) for k, share in enumerate(_shares(values))}}
+        for time, values in by_time.items()
+    ]
+    tooltip = [{"field": "time", "title": name, "format": ".2~f"}]
+    tooltip += [{"field": f"told_{k}", "title": end} for k, end in enumerate([*causes, free])]
     colours = [*(cause_colour(i) for i in range(len(causes))), _FREE]
     x = {"field": "time", "type": "quantitative", "axis": {"title": f"{name} from the prediction", "grid": False}}
     spec = {
         "data": {"values": data},
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": 280,
-        "mark": {"type": "area", "line": {"color": "white", "strokeWidth": 1}, "opacity": 1},
-        "encoding": {
-            "x": x,
-            "y": {
-                "field": "share",
-                "type": "quantitative",
-                "stack": "zero",
-                "scale": {"domain": [0, 1]},
-                "axis": _percent_axis("Share of people like this patient"),
+        "layer": [
+            {
+                "mark": {"type": "area", "line": {"color": "white", "strokeWidth": 1}, "opacity": 1},
+                "encoding": {
+                    "x": x,
+                    "y": {
+                        "field": "share",
+                        "type": "quantitative",
+                        "stack": "zero",
+                        "scale": {"domain": [0, 1]},
+                        "axis": {"format": ".0%", "title": "Share of people like this patient", "tickCount": 5},
+                    },
+                    "color": {
+                        "field": "end",
+                        "type": "nominal",
+                        "scale": {"domain": [*causes, free], "range": colours},
+                        "legend": {"title": None},
+                    },
+                    "order": {"field": "order"},
+                },
             },
-            "color": {
-                "field": "end",
-                "type": "nominal",
-                "scale": {"domain": [*causes, free], "range": colours},
-                "legend": {"title": None},
-            },
-            "order": {"field": "order"},
-        },
+            columns(x, tooltip, data={"values": at_time}),
+        ],
     }
     last = summary["horizons"][-1]
     shares = ", ".join(f"{percent(cause['value'])} {cause['name']}" for cause in last["causes"])
     finding = f"By {spell(last['horizon'])}: {shares}, {percent(last['free'])} no event."
     return Chart(id="ends", spec=spec, title="Everything that may come first", finding=finding)
+
+
+def _shares(values: dict[str, float]) -> list[float]:
+    """Shares of the causes, and of no event, which add up to one."""
+    return [*values.values(), max(0.0, 1 - sum(values.values()))]
 
 
 def _leading(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -210,7 +208,7 @@ def _course(summary: dict[str, Any], course: dict[str, Any], i: int) -> Chart:
     }
     layers: list[dict[str, Any]] = []
     if course["typical"] is not None:
-        rule = {"type": "rule", "strokeDash": [2, 3], "color": MUTED}
+        rule: dict[str, Any] = {"type": "rule", "strokeDash": [2, 3], "color": MUTED}
         data = {"values": [{"value": course["typical"], "told": significant(course["typical"])}]}
         tip = [{"field": "told", "title": "Typical patient"}]
         layers.append({"data": data, "mark": rule, "encoding": {"y": {"field": "value", **y}, "tooltip": tip}})
@@ -223,7 +221,7 @@ def _course(summary: dict[str, Any], course: dict[str, Any], i: int) -> Chart:
         at = {"x": {"field": "time", **x}}
         data = {"values": later}
         layers.append({"data": data, "mark": {"type": "area", "opacity": 0.16, **blue}, "encoding": {**at, **band}})
-        mean = {**at, "y": {"field": "mean", **y}, "tooltip": tip}
+        mean: dict[str, Any] = {**at, "y": {"field": "mean", **y}, "tooltip": tip}
         layers.append(
             {
                 "data": data,
@@ -289,7 +287,7 @@ def _drives(summary: dict[str, Any]) -> list[Chart]:
         "scale": {"domain": [*names.values(), "total"], "range": list(kinds.values())},
         "legend": {"title": None, "values": list(names.values())},
     }
-    y = _labelled_rows(170)
+    y = labelled_rows(170)
     ends = [row[key] for row in data for key in ("start", "end")]
     scale = {"domain": [min(0.0, *ends), max(ends) * 1.14 or 0.01], "nice": False}
     x = {
@@ -305,7 +303,7 @@ def _drives(summary: dict[str, Any]) -> list[Chart]:
     spec = {
         "data": {"values": data},
         "params": [{"name": "labels", "value": [row["label"] for row in data]}],
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": 28 * len(data),
         "layer": [
             {
@@ -338,78 +336,3 @@ def _bar(row: int, label: str, value: str, start: float, end: float, kind: str, 
     ends = {"start": start, "end": end, "high": max(start, end)}
     short = told.removesuffix(" points")
     return {"row": row, "label": label, "value": value, "kind": kind, "told": told, "short": short, **ends}
-
-
-def _plan(summary: dict[str, Any]) -> list[Chart]:
-    """Reduction in risk by each action that is for this patient, with its interval."""
-    plan = summary["plan"] or {}
-    able = [a for a in plan.get("actions", []) if a.get("eligible") and known((a.get("reduction") or {}).get("value"))]
-    if not able:
-        return []
-    data = [
-        {
-            "row": i,
-            "label": action["name"],
-            **{key: None if action["reduction"][key] is None else 100 * action["reduction"][key] for key in _ENDS},
-            "avoided": f"{plain_points(action['reduction']['value'])} ({_ends_of(action['reduction'])})",
-            "without": _told(*(action["risk_without"][key] for key in _ENDS)),
-            "with": _told(*(action["risk_with"][key] for key in _ENDS)),
-        }
-        for i, action in enumerate(able)
-    ]
-    ends = [row[key] for row in data for key in _ENDS if row[key] is not None] + [0.0]
-    margin = 0.05 * ((max(ends) - min(ends)) or 1.0)
-    scale = {"domain": [min(ends) - margin, max(ends) + margin], "nice": False}
-    horizon = spell(summary["headline"]["horizon"])
-    title = f"Fewer people of 100 with {summary['event']} within {horizon}"
-    x = {"type": "quantitative", "scale": scale, "axis": {"tickCount": 5, "title": title}}
-    tooltip = [
-        {"field": "label", "title": "Action"},
-        {"field": "avoided", "title": "Fewer of 100"},
-        {"field": "without", "title": "Risk without"},
-        {"field": "with", "title": "Risk with"},
-    ]
-    base = {"y": _labelled_rows(200), "tooltip": tooltip}
-    blue = COLOURS["blue"]
-    spec = {
-        "data": {"values": data},
-        "params": [{"name": "labels", "value": [row["label"] for row in data]}],
-        "width": _WIDTH,
-        "height": 40 * len(data),
-        "layer": [
-            {
-                "data": {"values": [{"none": 0}]},
-                "mark": {"type": "rule", "strokeDash": [4, 4], "color": MUTED},
-                "encoding": {"x": {"field": "none", **x}},
-            },
-            {
-                "mark": {"type": "rule", "strokeWidth": 3, "opacity": 0.6, "color": blue, "strokeCap": "round"},
-                "encoding": {**base, "x": {"field": "lower", **x}, "x2": {"field": "upper"}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1, "color": blue},
-                "encoding": {**base, "x": {"field": "value", **x}},
-            },
-        ],
-    }
-    best = data[0]
-    finding = (
-        f"{able[0]['name']}: risk {best['without']} without, {best['with']} with it; {best['avoided']} fewer of 100."
-    )
-    return [Chart(id="plan", spec=spec, title="How many would be spared", finding=finding)]
-
-
-def _ends_of(value: dict[str, Any]) -> str:
-    return interval(value["lower"], value["upper"], plain_points)
-
-
-def _labelled_rows(limit: int) -> dict[str, Any]:
-    """Rows 0, 1, ... whose words stand in the parameter "labels": two rows may then carry the same words."""
-    axis = {
-        "title": None,
-        "labelExpr": "labels[datum.value]",
-        "labelColor": INK,
-        "labelLimit": limit,
-        "labelFontSize": 13,
-    }
-    return {"field": "row", "type": "ordinal", "axis": axis}

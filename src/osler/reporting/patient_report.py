@@ -11,11 +11,13 @@ import pandas as pd
 
 from osler.cohort.cohort import Cohort, Patient
 from osler.models.base import RiskModel
+from osler.models.explain import explain
+from osler.planning import plan as make_plan
 from osler.reporting.patient_figures import cause_colour, patient_charts
 from osler.reporting.patient_summary import patient_summary
 from osler.reporting.render import render, write_page
 
-__all__ = ["write_patient_report"]
+__all__ = ["report_patient", "write_patient_report"]
 
 _CONTENTS = (
     ("risk", "The risk in brief"),
@@ -84,3 +86,41 @@ def write_patient_report(
         for i, end in enumerate(group["ends"]):
             end["look"] = _FREE if i == len(group["ends"]) - 1 else (cause_colour(i), cause_colour(i))
     return write_page(path, render("patient.html.j2", patient_charts(summary), _CONTENTS, p=summary))
+
+
+def report_patient(
+    path: str | os.PathLike[str],
+    *,
+    model: RiskModel,
+    patient: Patient,
+    at: float | str,
+    run: Mapping[str, Any] | None = None,
+    as_of: str | None = None,
+) -> Path:
+    """The whole report of one patient: risk, what drives it, forecast where the model makes one, plan where declared.
+
+    Args:
+        path: the file to write.
+        model: fitted.
+        patient: at risk at the landmark.
+        at: the landmark, in days or as "6y".
+        run: provenance, such as digests of model and code.
+        as_of: a date to print, as text.
+
+    Raises:
+        UsageError: the patient was no longer at risk at the landmark.
+    """
+    horizon = max(model.question.horizons)
+    declared = len(patient.cohort.actions) > 0
+    return write_patient_report(
+        path,
+        patient=patient,
+        model=model,
+        cohort=patient.cohort,
+        at=at,
+        plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
+        explanation=explain(model, patient, at, horizon=horizon),
+        forecast=model.forecast(patient, at) if hasattr(model, "forecast") else None,
+        run=run,
+        as_of=as_of,
+    )

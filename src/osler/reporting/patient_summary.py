@@ -119,7 +119,7 @@ def _compared(risk: float, mean: float) -> str:
 
 
 def _at_horizon(curve: RiskCurve, average: RiskCurve, horizon: float) -> dict[str, Any]:
-    causes = []
+    causes: list[dict[str, Any]] = []
     for cause, name in enumerate(curve.causes, 1):
         band = curve.band(horizon, cause)
         causes.append(
@@ -151,14 +151,15 @@ def _people(curve: RiskCurve, average: RiskCurve, horizon: float) -> list[dict[s
 
 
 def _of_hundred(curve: RiskCurve, horizon: float) -> list[int]:
-    """Whole numbers that add up to 100 (largest remainders)."""
+    """Whole numbers that add up to 100: the event of interest rounded, the others by largest remainders."""
     risks = [_one(curve.risk(horizon, cause)) for cause in range(1, len(curve.causes) + 1)]
-    exact = _PEOPLE * np.array([*risks, max(0.0, 1 - sum(risks))])
+    first = round(_PEOPLE * risks[0])
+    rest = np.array([*risks[1:], max(0.0, 1 - sum(risks))])
+    exact = (_PEOPLE - first) * rest / rest.sum() if rest.sum() > 0 else np.zeros(len(rest))
     whole = np.floor(exact + 1e-9).astype(int)
-    short = _PEOPLE - int(whole.sum())
-    for i in np.argsort(-(exact - whole), kind="stable")[:short]:
+    for i in np.argsort(-(exact - whole), kind="stable")[: _PEOPLE - first - int(whole.sum())]:
         whole[i] += 1
-    return [int(n) for n in whole]
+    return [first, *(int(n) for n in whole)]
 
 
 def _points(curve: RiskCurve, average: RiskCurve) -> list[dict[str, Any]]:
@@ -235,7 +236,7 @@ def _course(landmark: Landmark, model: RiskModel, forecast: pd.DataFrame | None)
                 "variable": variable.name,
                 "label": variable.label,
                 "unit": unit(variable.unit),
-                "typical": float(typical) if known(typical) else None,
+                "typical": float(typical) if isinstance(typical, (int, float)) and known(typical) else None,
                 "points": [
                     {"time": float(t), "value": float(v)}
                     for t, v in zip(seen["time"], seen[variable.name], strict=True)
@@ -258,7 +259,7 @@ def _drives(explanation: Any, risk: float, cohort: Cohort) -> dict[str, Any] | N
     frame = getattr(explanation, "frame", explanation)
     if frame is None:
         return None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             **{key: str(row[key]) for key in ("modality", "variable", "label")},
             **{key: _spoken(str(row[key]), cohort.variables.get(row["variable"])) for key in ("value", "typical")},
@@ -320,36 +321,30 @@ def _limits(model: RiskModel, curve: RiskCurve, cohort: Cohort) -> list[dict[str
     if not any(abs(curve.landmark - moment) < 1 for moment in asked):
         nearest = min(asked, key=lambda moment: abs(moment - curve.landmark))
         found.append(
-            {
-                "title": "A moment the model was not asked about",
-                "text": f"The model was fitted for predictions {moments(asked)}. The average patient shown "
-                f"here is that {since(nearest)}.",
-            }
+            (
+                "A moment the model was not asked about",
+                f"The model was fitted for predictions {moments(asked)}. The average patient shown here is that "
+                f"{since(nearest)}.",
+            )
         )
     found.append(
-        {
-            "title": "What the chance means",
-            "text": "It is the share of people with such values who met the event, not a verdict on one person. Most of what "
+        (
+            "What the chance means",
+            "It is the share of people with such values who met the event, not a verdict on one person. Most of what "
             "decides who does is not among the things measured.",
-        }
+        )
     )
     if curve.lower is None:
-        found.append(
-            {"title": "No band", "text": "This model states no uncertainty for its risks: how sure it is, is unknown."}
-        )
+        found.append(("No band", "This model states no uncertainty for its risks: how sure it is, is unknown."))
     else:
         found.append(
-            {
-                "title": "What the band means",
-                "text": f"It aims to hold the true share for people like this patient with {percent(curve.level, 0)} chance. It "
-                "allows for the limited number of patients the model learned from, not for a different population.",
-            }
+            (
+                "What the band means",
+                f"It aims to hold the true share for people like this patient with {percent(curve.level, 0)} chance. "
+                "It allows for the limited number of patients the model learned from, not for a different population.",
+            )
         )
-    found.append(
-        {
-            "title": "Learned from one cohort",
-            "text": f"The model was fitted to {cohort.name}. Where patients, care or measurements differ, so may the risk.",
-        }
-    )
-    found += [{"title": "Remark of the model", "text": str(note)} for note in model.notes_]
-    return found
+    where = f"The model learned from {cohort.name}. Where patients, care or measurements differ, so may the risk."
+    found.append(("Learned from one cohort", where))
+    found += [("Remark of the model", str(note)) for note in model.notes_]
+    return [{"title": title, "text": text} for title, text in found]

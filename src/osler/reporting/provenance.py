@@ -13,10 +13,10 @@ __all__ = ["model_labels", "provenance"]
 
 #: Words for keys that are expected; other keys are shown as they are.
 _WORDS = {
-    "data_digest": "Data",
-    "config_digest": "Configuration",
-    "code_digest": "Code",
-    "model_digest": "Model",
+    "data_digest": "Data, SHA-256",
+    "config_digest": "Configuration, SHA-256",
+    "code_digest": "Code, SHA-256",
+    "model_digest": "Model, SHA-256",
     "osler": "Osler",
     "python": "Python",
     "libraries": "Libraries",
@@ -49,7 +49,9 @@ def provenance(run: Mapping[str, Any] | None, labels: Mapping[str, str], cohort:
     for name in names:
         value, label = told[name], _WORDS.get(name, name.replace("_", " ").capitalize())
         if isinstance(value, Mapping):
-            items = [(labels.get(str(key), str(key)), _flat(item)) for key, item in value.items()]
+            items = [
+                (labels.get(str(key), str(key)), _flat(item)) for key, item in value.items() if item not in ({}, [], ())
+            ]
             if items:
                 rows.append({"name": label, "parts": items, "code": name == "files"})
         else:

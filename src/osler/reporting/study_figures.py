@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from osler.reporting.chart import COLOURS, INK, MUTED, Chart, Switch, params, shown_by, time_axis
+from osler.reporting.chart import COLOURS, INK, MUTED, WIDTH, Chart, Switch, columns, params, shown_by, time_axis
 from osler.reporting.comparison import MEASURES, Measure, measure_of
-from osler.reporting.words import interval, known, moment, percent, since, spell
+from osler.reporting.words import estimate, interval, known, moment, percent, since, spell
 from osler.units import duration
 
 __all__ = ["study_charts"]
 
-_WIDTH, _STEP = 640, 30
+_STEP = 30
+_ENDS = ("value", "lower", "upper")
 _ACCURACY = ("integrated_brier", "brier")
 #: The chosen model is told by shape too, for those who do not see colours.
 _SHAPE = {"condition": {"test": "datum.role === 'chosen'", "value": "diamond"}, "value": "circle"}
@@ -69,9 +70,8 @@ def _start(switches: tuple[Switch, ...]) -> str:
     return "|".join(switch.start for switch in switches)
 
 
-def _told(show: Any, value: dict[str, Any]) -> str:
-    bounds = interval(value["lower"], value["upper"], show)
-    return f"{show(value['value'])} ({bounds})" if bounds else show(value["value"])
+def _told(show: Callable[[Any], str], value: dict[str, Any]) -> str:
+    return estimate(value["value"], value["lower"], value["upper"], show)
 
 
 def _skill(summary: dict[str, Any], name: str) -> Chart | None:
@@ -120,14 +120,20 @@ def _dot(
 ) -> dict[str, Any]:
     ends = {key: None if value[key] is None else round(scale * value[key], 6) for key in ("value", "lower", "upper")}
     role = "chosen" if row["model"] == summary["chosen"]["model"] else "other"
-    return {**state, **ends, "model": row["label"], "role": role, "told": _told(show, value)}
+    return {
+        **state,
+        **ends,
+        "model": row["label"],
+        "role": role,
+        "told": _told(show, value),
+    }
 
 
 def _dots(
     data: list[dict[str, Any]],
     switches: tuple[Switch, ...],
     order: list[str],
-    title: str,
+    title: str | list[str],
     nothing: float | None,
     scale: float,
 ) -> dict[str, Any]:
@@ -144,7 +150,10 @@ def _dots(
         "scale": {"domain": order},
         "axis": {"title": None, "labelColor": INK, "labelLimit": 170, "labelFontSize": 13},
     }
-    tooltip = [{"field": "model", "title": "Model"}, {"field": "told", "title": title}]
+    tooltip = [
+        {"field": "model", "title": "Model"},
+        {"field": "told", "title": title if isinstance(title, str) else title[0]},
+    ]
     layers: list[dict[str, Any]] = []
     if nothing is not None:
         rule = {"type": "rule", "strokeDash": [4, 4], "color": MUTED}
@@ -172,7 +181,7 @@ def _dots(
     return {
         "data": {"values": data},
         "params": params(switches),
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": _STEP * len(order),
         "layer": layers,
     }
@@ -198,7 +207,7 @@ def _paired(summary: dict[str, Any]) -> list[Chart]:
         better = [row["label"] for row, value in answered if value["verdict"] == "better"]
         credibly = f"credibly better: {', '.join(better)}" if better else "no model is credibly better"
         findings[_key(switches, state)] = f"{_place(cell)}, against {cell['label']}: {credibly}."
-    title = f"Difference in {measure.label} ({summary['confidence']} interval): left of zero is better"
+    title = [f"Difference in {measure.label} ({summary['confidence']} interval)", "left of zero is better"]
     spec = _dots(data, switches, list(summary["labels"].values()), title, 0.0, 1.0)
     return [
         Chart(
@@ -248,8 +257,8 @@ def _calibration_finding(cell: dict[str, Any], groups: list[dict[str, Any]]) -> 
     held = sum(group["lower"] <= group["predicted"] <= group["upper"] for group in groups if known(group["lower"]))
     judged = sum(known(group["lower"]) for group in groups)
     return (
-        f"{cell['label']}, {_place(cell).lower()}: in {held} of {judged} groups of patients the observed risk agrees with "
-        "the predicted one (its interval holds the diagonal)."
+        f"{cell['label']}, {_place(cell).lower()}: in {held} of {judged} groups of patients the observed risk agrees "
+        "with the predicted one (its interval holds the diagonal)."
     )
 
 
@@ -316,7 +325,6 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
             "cause": curve["cause"],
             "time": round(point["time"] / unit, 4),
             **{key: point[key] for key in ("value", "lower", "upper")},
-            "told": f"{percent(point['value'])} ({interval(point['lower'], point['upper'], percent)})",
         }
         for curve in curves
         for point in curve["points"]
@@ -340,19 +348,16 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
         "axis": {"title": f"{name} after {moment(summary['landmarks'][0])}", "grid": False},
     }
     y = {"type": "quantitative", "axis": {"format": "%", "title": "Cumulative incidence", "tickCount": 5}}
-    hover = {
-        "name": "near",
-        "select": {"type": "point", "fields": ["time"], "nearest": True, "on": "pointerover", "clear": "pointerout"},
-    }
-    tooltip = [
-        {"field": "cause", "title": "Event"},
-        {"field": "time", "title": name, "format": ".2~f"},
-        {"field": "told", "title": f"Incidence ({summary['confidence']} interval)"},
+    at_time = [
+        {"time": round(time / unit, 4), **{f"told_{k}": told for k, told in enumerate(values)}}
+        for time, values in _by_time(curves).items()
     ]
+    tooltip = [{"field": "time", "title": name, "format": ".2~f"}]
+    tooltip += [{"field": f"told_{k}", "title": cause} for k, cause in enumerate(causes)]
     step = "step-after"
     spec = {
         "data": {"values": data},
-        "width": _WIDTH,
+        "width": WIDTH,
         "height": 280,
         "layer": [
             {
@@ -363,17 +368,17 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
                 "mark": {"type": "line", "interpolate": step, "strokeWidth": 2.2},
                 "encoding": {"x": x, "y": {"field": "value", **y}, "color": colour, "strokeDash": dash},
             },
-            {
-                "params": [hover],
-                "mark": {"type": "point", "filled": True, "size": 60},
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "value", **y},
-                    "color": colour,
-                    "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
-                    "tooltip": tooltip,
-                },
-            },
+            columns(x, tooltip, data={"values": at_time}),
         ],
     }
     return [Chart(id="incidence", spec=spec, title="", finding=summary["follow_up"]["finding"])]
+
+
+def _by_time(curves: list[dict[str, Any]]) -> dict[float, list[str]]:
+    """What the curves say at each time, in words, in their order."""
+    told: dict[float, list[str]] = {}
+    for curve in curves:
+        for point in curve["points"]:
+            bounds = interval(point["lower"], point["upper"], percent)
+            told.setdefault(point["time"], []).append(f"{percent(point['value'])} ({bounds})")
+    return told

@@ -13,12 +13,15 @@ from osler.errors import UsageError
 from osler.reporting.cells import SMALLEST, WITHHELD, group_flow, reveal, shown
 from osler.reporting.comparison import calibration_cells, cells, comparisons
 from osler.reporting.follow_up import follow_up
+from osler.reporting.limits import limits, methods
 from osler.reporting.provenance import model_labels, provenance
 from osler.reporting.table_one import modality_rows, table_one
-from osler.reporting.verdict import answer, limits, methods, primary_cell
+from osler.reporting.verdict import answer, primary_cell
 from osler.reporting.words import count, joined, moments, percent, since, spell
 
 __all__ = ["study_summary"]
+
+_OPPONENTS = ("reference", "cox")
 
 
 def study_summary(
@@ -43,7 +46,9 @@ def study_summary(
     labels = model_labels(config.models, run)
     event, *competing = cohort.outcome.causes
     told = cells(metrics, labels, config.models)
-    paired = comparisons(differences, labels, config.models)
+    # Everybody is set against the average risk, the usual model, and the best.
+    opponents = [name for name in dict.fromkeys([*_OPPONENTS, choice.best]) if name in config.models]
+    paired = comparisons(differences, labels, config.models, opponents)
     first = min(config.landmarks)
     modalities = modality_rows(cohort, first)
     primary = primary_cell(told, choice.model)

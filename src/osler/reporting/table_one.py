@@ -106,7 +106,7 @@ def modality_rows(cohort: Cohort, landmark: float) -> list[dict[str, Any]]:
         measured = known.record[here].notna().to_numpy().reshape(n, -1)
         last = known.visits[there].notna().groupby(owner).any().reindex(np.arange(n), fill_value=False)
         filled = np.hstack([measured, last.to_numpy(dtype=bool).reshape(n, -1)])
-        has = filled.any(axis=1)
+        has = np.asarray(filled.any(axis=1))
         content = f"{len(variables)} variable{'s' if len(variables) != 1 else ''}"
         if there:
             content += f", {count(int(known.visits[there].notna().any(axis=1).sum()))} visits"
@@ -115,7 +115,8 @@ def modality_rows(cohort: Cohort, landmark: float) -> list[dict[str, Any]]:
         content = f"{count(len(block.features))} features ({_KINDS[block.kind]})"
         rows.append(_modality(name, content, block.available, np.isfinite(block.values)))
     for name, images in known.images.items():
-        has = np.isin(np.arange(n), owner[images.visit])
+        has = np.zeros(n, dtype=bool)
+        has[owner[images.visit]] = True
         kind = "images" if images.form == "pixels" else f"embeddings of {images.values.shape[1]} numbers"
         rows.append(_modality(name, f"{count(len(images.visit))} {kind}", has, has[:, None]))
     return rows

@@ -1,9 +1,9 @@
-"""Numbers as people read them: percentages, intervals, durations and "23 of 100 people", never more digits than they bear."""
+"""Numbers as people read them: percentages, intervals, durations, "23 of 100"; never more digits than they bear."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ __all__ = [
     "ABSENT",
     "capitalise",
     "count",
+    "estimate",
     "interval",
     "joined",
     "known",
@@ -133,6 +134,12 @@ def needed(value: Mapping[str, Any] | None) -> tuple[str, str]:
 def interval(lower: Any, upper: Any, show: Any = number) -> str:
     """``"0.71 to 0.79"``; empty when either end is unknown."""
     return f"{show(lower)} to {show(upper)}" if known(lower) and known(upper) else ""
+
+
+def estimate(value: Any, lower: Any, upper: Any, show: Callable[[Any], str] = percent) -> str:
+    """``"23% (18% to 29%)"``; without the interval where there is none."""
+    bounds = interval(lower, upper, show)
+    return f"{show(value)} ({bounds})" if bounds else show(value)
 
 
 def of_people(probability: float) -> str:
