@@ -1,5 +1,5 @@
 # Answers of R that Osler's tests are held against. Run from this folder: Rscript make_reference.R
-# Needs R packages survival, riskRegression, prodlim, etm, jsonlite. Writes nonparametric.json and score.json.
+# Needs R packages survival, riskRegression, prodlim, etm, jsonlite. Writes nonparametric.json, score.json and further.json.
 suppressMessages({
   library(survival); library(prodlim); library(riskRegression); library(etm); library(jsonlite)
 })
@@ -114,6 +114,34 @@ score <- function(case) {
   )
 }
 
+# C-index with survival's weights; intercept and slope by weighted logistic regression with Score's weights.
+further <- function(case) {
+  d <- data.frame(time = case$time, event = case$event)
+  models <- list(known = round(case$x, 1), noisy = round(case$noisy, 1))
+  answer <- list(time = d$time, event = d$event, times = times, predictors = models)
+  if (!any(d$event == 2)) {
+    for (kind in list(c("harrell", "n"), c("uno", "n/G2"))) {
+      answer[[kind[1]]] <- lapply(models, function(m) sapply(times, function(t) {
+        unname(concordance(Surv(time, event) ~ m, data = d, timewt = kind[2], ymax = t, reverse = TRUE)$concordance)
+      }))
+    }
+  }
+  G <- prodlim(Hist(time, event > 0) ~ 1, data = d, reverse = TRUE)
+  fits <- lapply(models, function(m) lapply(times, function(t) {
+    weight <- ifelse(d$time <= t & d$event > 0, 1 / at_step(G$time, G$surv, d$time, 1, left = TRUE),
+                     ifelse(d$time > t, 1 / at_step(G$time, G$surv, t, 1), 0))
+    y <- as.numeric(d$time <= t & d$event == 1)
+    lp <- 0.8 * m - 1
+    slope <- glm(y ~ lp, weights = weight, family = quasibinomial(), control = list(epsilon = 1e-14))
+    intercept <- glm(y ~ offset(lp), weights = weight, family = quasibinomial(), control = list(epsilon = 1e-14))
+    list(slope = unname(coef(slope)[2]), intercept = unname(coef(intercept)[1]))
+  }))
+  answer$slope <- lapply(fits, function(f) sapply(f, `[[`, "slope"))
+  answer$intercept <- lapply(fits, function(f) sapply(f, `[[`, "intercept"))
+  answer
+}
+
 write <- function(content, path) writeLines(toJSON(content, digits = 12, auto_unbox = TRUE, na = "null", pretty = FALSE), path)
 write(list(versions = versions("survival", "prodlim", "etm"), cases = lapply(cases, nonparametric)), "nonparametric.json")
 write(list(versions = versions("riskRegression", "prodlim"), cases = lapply(cases, score)), "score.json")
+write(list(versions = versions("survival", "prodlim"), cases = lapply(cases, further)), "further.json")

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from osler.evaluation import evaluate
+from osler.evaluation.concordance import concordance
+from osler.evaluation.follow_up import FollowUp
+from osler.evaluation.recalibration import calibration_intercept, calibration_slope
 from osler.survival.nonparametric import (
     aalen_johansen,
     aalen_johansen_influence,
@@ -19,6 +23,7 @@ from osler.survival.nonparametric import (
 FOLDER = Path(__file__).resolve().parent
 NONPARAMETRIC = json.loads((FOLDER / "nonparametric.json").read_text())["cases"]
 SCORE = json.loads((FOLDER / "score.json").read_text())["cases"]
+FURTHER = json.loads((FOLDER / "further.json").read_text())["cases"]
 MODELS = ("known", "noisy")
 
 
@@ -100,3 +105,29 @@ def test_paired_differences_are_scores_contrasts(scored, measure):
     where = {"model": "noisy", "versus": "known", "measure": measure}
     close(column(found.differences, "value", **where), case[f"{measure}_difference"])
     close(column(found.differences, "se", **where), case[f"{measure}_difference_se"])
+
+
+def follow_up(case):
+    return FollowUp(np.array(case["time"]), np.array(case["event"]), 1)
+
+
+def predictors(case):
+    return np.column_stack([case["predictors"][model] for model in MODELS])
+
+
+@pytest.mark.parametrize(("kind", "weighted"), [("harrell", False), ("uno", True)])
+@pytest.mark.parametrize("name", [name for name in FURTHER if "single" in name])
+def test_concordance_is_survivals(name, kind, weighted):
+    case = FURTHER[name]
+    for i, at in enumerate(case["times"]):
+        found = concordance(follow_up(case), predictors(case), at, weighted=weighted)
+        close(found.value, [case[kind][model][i] for model in MODELS])
+
+
+@pytest.mark.parametrize(("measure", "key"), [(calibration_slope, "slope"), (calibration_intercept, "intercept")])
+@pytest.mark.parametrize("name", FURTHER)
+def test_recalibration_is_weighted_glm(name, measure, key):
+    case = FURTHER[name]
+    for i, at in enumerate(case["times"]):
+        found = measure(follow_up(case), expit(0.8 * predictors(case) - 1), at)
+        np.testing.assert_allclose(found.value, [case[key][model][i] for model in MODELS], rtol=1e-6, atol=1e-8)
