@@ -19,15 +19,17 @@ def small(count: int) -> bool:
     return 0 < count < SMALL_CELL
 
 
-def parts(counts: Sequence[int]) -> list[int | str]:
+def parts(counts: Sequence[int], people: Sequence[int] | None = None) -> list[int | str]:
     """Counts that add up to a total which is shown too.
 
     A small one becomes "<10". While the hidden ones could still be found by subtraction (a single one, or several that
-    together are fewer than ten), the smallest of the others is withheld with them.
+    together are fewer than ten), the smallest of the others is withheld with them. ``people`` says how many patients
+    stand behind each count, where it counts something else, such as visits.
     """
-    hidden = {i for i, count in enumerate(counts) if small(count)}
-    others = sorted((count, i) for i, count in enumerate(counts) if count >= SMALL_CELL)
-    while hidden and others and (len(hidden) == 1 or sum(counts[i] for i in hidden) < SMALL_CELL):
+    people = counts if people is None else people
+    hidden = {i for i, count in enumerate(people) if small(count)}
+    others = sorted((count, i) for i, count in enumerate(counts) if count >= SMALL_CELL and i not in hidden)
+    while hidden and others and (len(hidden) == 1 or sum(people[i] for i in hidden) < SMALL_CELL):
         hidden.add(others.pop(0)[1])
     return [SMALL if small(count) else WITHHELD if i in hidden else int(count) for i, count in enumerate(counts)]
 

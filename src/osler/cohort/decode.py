@@ -44,11 +44,11 @@ def expand(
     findings: Findings,
     reserved: set[str],
 ) -> list[VariableSpec]:
-    """The variables of a block: those declared one by one, then those of patterns that are not among them.
+    """The variables of a block that its table has: those declared one by one, then those of patterns.
 
     ``reserved`` columns (identifier, time, outcome) are never taken by a pattern. Idle patterns are noted.
     """
-    specs = list(variables)
+    specs = [spec for spec in variables if spec.source in table]
     taken = {spec.source for spec in variables} | {spec.name for spec in variables} | reserved
     for pattern in patterns:
         chosen, idle = select_columns(table.columns, [pattern.pattern], pattern.leave_out)

@@ -122,10 +122,11 @@ def _table(cohort: Cohort, name: str) -> _Block:
 def _variable(cohort: Cohort, variable: Variable) -> dict[str, Any]:
     """One variable; of a visit variable the rows are the visits at which its block measured anything."""
     if variable.name in cohort.record:
-        values = cohort.record[variable.name]
+        values, owner = cohort.record[variable.name], pd.Series(range(len(cohort)))
     else:
         block = [v.name for v in cohort.visit_variables if v.modality == variable.modality]
-        values = cohort.visits.loc[cohort.visits[block].notna().any(axis=1), variable.name]
+        measured = cohort.visits[block].notna().any(axis=1)
+        values, owner = cohort.visits.loc[measured, variable.name], cohort.visits.loc[measured, "patient"]
     gone = int(values.isna().sum())
     row: dict[str, Any] = {
         "variable": variable.name,
@@ -140,11 +141,13 @@ def _variable(cohort: Cohort, variable: Variable) -> dict[str, Any]:
         "upper_quartile": None,
         "levels": None,
     }
-    known = values.dropna()
+    known, owner = values.dropna(), owner[values.notna().to_numpy()]
+    if owner.nunique() < SMALL_CELL:
+        return row
     if variable.type == "number":
         row |= _quartiles(known.to_numpy(dtype=np.float64))
     else:
-        row["levels"] = _shares(known, variable)
+        row["levels"] = _shares(known, owner, variable)
     return row
 
 
@@ -155,18 +158,15 @@ def _quartiles(values: NDArray[np.float64]) -> dict[str, float | None]:
     return {name: float(q) for name, q in zip(names, np.quantile(values, [0.25, 0.5, 0.75]), strict=True)}
 
 
-def _shares(known: pd.Series, variable: Variable) -> str | None:
-    """Such as "female 57.1 %; male 42.9 %"; small levels, and what would give them away, are left without a number."""
-    if len(known) < SMALL_CELL:
-        return None
-    if variable.type == "flag":
-        counts = {"yes": int((known == 1).sum()), "no": int((known == 0).sum())}
-    else:
-        counts = {str(level): int((known == level).sum()) for level in variable.levels}
-    shown = parts(list(counts.values()))
+def _shares(known: pd.Series, owner: pd.Series, variable: Variable) -> str:
+    """Such as "female 57.1 %; male 42.9 %"; levels of few patients, and what would give them away, without a number."""
+    labels = {"yes": 1.0, "no": 0.0} if variable.type == "flag" else {level: level for level in variable.levels}
+    has = {label: (known == level).to_numpy() for label, level in labels.items()}
+    counts = [int(mask.sum()) for mask in has.values()]
+    shown = parts(counts, [owner[mask].nunique() for mask in has.values()])
     return "; ".join(
         f"{label} {number}" if isinstance(number, str) else f"{label} {100 * number / len(known):.1f} %"
-        for label, number in zip(counts, shown, strict=True)
+        for label, number in zip(labels, shown, strict=True)
     )
 
 
@@ -176,6 +176,8 @@ def _visits(cohort: Cohort) -> dict[str, Any]:
     gaps = np.diff(time)[np.diff(owner) == 0]
     with_any, without = parts([int((each > 0).sum()), int((each == 0).sum())])
     found: dict[str, Any] = {"patients_with": with_any, "patients_without": without}
+    if (each > 0).sum() < SMALL_CELL:
+        return found
     for name, values in (("per_patient", each[each > 0]), ("days_between", gaps), ("days_from_origin", time)):
         found |= {f"{name}_{quartile}": value for quartile, value in _quartiles(values).items()}
     return found

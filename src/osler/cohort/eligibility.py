@@ -17,11 +17,14 @@ __all__ = ["admit", "find_patients", "one_row_each"]
 def find_patients(reading: Reading) -> Rows | None:
     """Rows of the first record block, one per patient; sets ``reading.known`` and ``reading.patients``.
 
+    None, and ``reading.blind``, when they cannot be told.
+
     The flow begins with all patients of that table; those of whom ``where`` chooses no row leave first.
     """
     spec = reading.manifest.record[0]
-    rows = reading.rows(spec.table, spec, [v.source for v in spec.variables])
+    rows = reading.rows(spec.table, spec, [], [v.source for v in spec.variables])
     if rows is None:
+        reading.blind = True
         return None
     everyone = rows if spec.where is None else _identified(reading, rows, spec)
     reading.known = pd.Index(everyone.patient, dtype=object).unique()
@@ -58,7 +61,7 @@ def one_row_each(reading: Reading, rows: Rows, repeated: str) -> Rows:
     return rows.take(~twin)
 
 
-def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
+def admit(reading: Reading, first: Rows | None, *, outcome: bool) -> FollowUp | None:
     """Apply the criteria, then the policies of the outcome; ``reading.patients`` are those who stay.
 
     Returns:
@@ -66,14 +69,18 @@ def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
     """
     for step in reading.manifest.cohort.exclude:
         _exclude(reading, first, step)
+    spec = reading.manifest.outcome
+    rows = None if not outcome or spec is None else _outcome_rows(reading, first, spec)
+    if reading.blind:
+        return None
     if not len(reading.patients):
         _nobody(reading, "the criteria leave no patient")
-    spec = reading.manifest.outcome
-    if not outcome or spec is None:
         return None
-    rows = _outcome_rows(reading, first, spec)
-    if rows is None:
-        return None
+    return None if rows is None or spec is None else _known_follow_up(reading, spec, rows)
+
+
+def _known_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
+    """Follow-up of the patients whose outcome can be used."""
     follow_up = read_follow_up(reading, spec, rows)
     follow_up = _outcome_policy(
         reading,
@@ -104,16 +111,16 @@ def admit(reading: Reading, first: Rows, *, outcome: bool) -> FollowUp | None:
     return follow_up
 
 
-def _outcome_rows(reading: Reading, first: Rows, spec: OutcomeSpec) -> Rows | None:
+def _outcome_rows(reading: Reading, first: Rows | None, spec: OutcomeSpec) -> Rows | None:
     columns = list(spec.columns)
     if spec.table is not None:
         return reading.rows(spec.table, spec, columns)
-    return first if reading.has_columns(first.table, columns) else None
+    return first if first is not None and reading.has_columns(first.table, columns) else None
 
 
-def _exclude(reading: Reading, first: Rows, step: ExcludeSpec) -> None:
+def _exclude(reading: Reading, first: Rows | None, step: ExcludeSpec) -> None:
     if step.table is None:
-        rows: Rows | None = first
+        rows = first
     else:
         like = next((b for b in reading.manifest.record if b.table == step.table), None)
         rows = reading.rows(step.table, RowsSpec.model_validate(_form(like or reading.manifest.record[0])), [])

@@ -42,7 +42,7 @@ def read_visits(
 
 def _long(reading: Reading, spec: VisitsSpec, end: NDArray[np.float64] | None, reserved: set[str]) -> Encounters | None:
     assert spec.time is not None
-    rows = reading.rows(spec.table, spec, [spec.time, *(v.source for v in spec.variables)])
+    rows = reading.rows(spec.table, spec, [spec.time], [v.source for v in spec.variables])
     if rows is None:
         return None
     specs = expand(spec.variables, spec.columns, rows.table, reading.findings, reserved | {spec.time})
@@ -56,7 +56,7 @@ def _long(reading: Reading, spec: VisitsSpec, end: NDArray[np.float64] | None, r
 
 def _wide(reading: Reading, spec: VisitsSpec, end: NDArray[np.float64] | None) -> Encounters | None:
     """Each column becomes rows at its time; a patient of whom nothing was measured at a time has no visit there."""
-    rows = reading.rows(spec.table, spec, [m.column for v in spec.variables for m in v.columns])
+    rows = reading.rows(spec.table, spec, [], [m.column for v in spec.variables for m in v.columns])
     if rows is None:
         return None
     rows, patient = reading.members(rows, spec.extra, spec.name)
@@ -77,7 +77,7 @@ def _wide(reading: Reading, spec: VisitsSpec, end: NDArray[np.float64] | None) -
 
 def _at(reading: Reading, rows: Rows, variable: VariableSpec, moment: float) -> Any:
     column = next((m.column for m in variable.columns if m.at == moment), None)
-    if column is not None:
+    if column is not None and column in rows.table:
         return decode(reading, rows, variable, column)
     if variable.type == "category":
         return pd.Categorical([None] * len(rows), categories=list(dict.fromkeys(variable.levels.values())))

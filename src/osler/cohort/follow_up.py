@@ -54,9 +54,9 @@ def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
     goes to the event of interest. A competing event after the end of a follow-up that was censored is not counted,
     for from there on nobody looked for the event of interest.
     """
-    time, event = _events(reading, spec, rows)
     at = reading.at(rows.patient)
-    rows, time, event, at = rows.take(at >= 0), time[at >= 0], event[at >= 0], at[at >= 0]
+    rows, at = rows.take(at >= 0), at[at >= 0]
+    time, event = _events(reading, spec, rows)
     _, first = np.unique(at, return_index=True)
     n = len(reading.patients)
     times, events = np.full(n, np.nan), np.full(n, -1, dtype=np.int64)

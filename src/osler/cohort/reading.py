@@ -48,6 +48,7 @@ class Reading:
     """What one reading of a cohort shares: the manifest, the folder, findings, flow and digests.
 
     ``known`` are the identifiers of the first record table, set once it was read; ``patients`` those who stay.
+    ``blind`` says that the first record table could not be read: the other files are looked at without patients.
     """
 
     manifest: Manifest
@@ -57,6 +58,7 @@ class Reading:
     sources: dict[str, str] = field(default_factory=dict)
     known: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
     patients: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
+    blind: bool = False
     _tables: dict[tuple[str, TableFormat], Table | None] = field(default_factory=dict)
 
     @property
@@ -74,17 +76,19 @@ class Reading:
                 self.sources[name] = table.sha256
         return self._tables[key]
 
-    def rows(self, name: str, spec: RowsSpec, needed: Sequence[str]) -> Rows | None:
+    def rows(self, name: str, spec: RowsSpec, needed: Sequence[str], wanted: Sequence[str] = ()) -> Rows | None:
         """Rows of a block that its ``where`` chooses, with identifiers; None when something basic is wrong.
 
-        ``needed`` are further columns the block asks for, so that all missing ones are told together.
+        ``needed`` are further columns without which the block makes no sense, ``wanted`` those without which the rest
+        of it can still be looked at. All that are not there are noted.
         """
         table = self.table(name, spec)
         if table is None:
             return None
         ids = spec.patient_id or self.manifest.cohort.patient_id
         asked = parse_where(spec.where).names if spec.where else ()
-        if not self.has_columns(table, [ids, *asked, *needed]):
+        everything = self.has_columns(table, [ids, *asked, *needed, *wanted])
+        if not everything and not all(column in table for column in (ids, *asked, *needed)):
             return None
         position = np.arange(table.rows)
         if spec.where:
@@ -117,7 +121,7 @@ class Reading:
             remedy = "Correct the name in the manifest, or the table."
             if near:
                 remedy = f"Did you mean {' or '.join(map(repr, near))}?"
-            elif len(table.columns) == 1:
+            if len(table.columns) == 1:
                 remedy = 'The table was read as one column: say how its cells are parted, such as sep = ";".'
             self.findings.add(
                 table.name, "declared columns exist", "the column", "none of that name", remedy, column=name
@@ -175,7 +179,7 @@ class Reading:
         Patients who are not in the first record table at all are a violation, or counted if ``extra`` is "ignore".
         """
         unknown = self.known.get_indexer(pd.Index(ids, dtype=object)) < 0
-        count = int(unknown.sum())
+        count = 0 if self.blind else int(unknown.sum())
         if count and extra == "error":
             self.findings.add(
                 file,

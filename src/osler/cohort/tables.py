@@ -67,9 +67,6 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     """The cohort, or None after violations, which are in ``reading.findings``."""
     manifest = reading.manifest
     first = find_patients(reading)
-    if first is None:
-        _look_at_the_rest(reading, outcome=outcome)
-        return None
     follow_up = admit(reading, first, outcome=outcome)
     record, variables = _record(reading, first)
     end = None if follow_up is None else follow_up.end
@@ -81,10 +78,11 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     variables += [variable for block in blocks for variable in block.variables]
     _check_names(reading, variables)
     meanings = {variable.name: variable for variable in variables}
-    check_actions(reading.findings, reading.file, manifest.actions, meanings)
+    if not reading.blind and len(blocks) == len(manifest.visits):
+        check_actions(reading.findings, reading.file, manifest.actions, meanings)
     if not reading.findings.violations:
         check_frames(reading.findings, record, visits, meanings, len(reading.patients))
-    if reading.findings.violations:
+    if reading.findings.violations or first is None:
         return None
     return Cohort(
         name=manifest.cohort.name,
@@ -103,16 +101,16 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     )
 
 
-def _record(reading: Reading, first: Rows) -> tuple[pd.DataFrame, list[Variable]]:
+def _record(reading: Reading, first: Rows | None) -> tuple[pd.DataFrame, list[Variable]]:
     """All record blocks side by side, one row per patient."""
     n = len(reading.patients)
     columns: dict[str, object] = {}
     variables: list[Variable] = []
     for spec in reading.manifest.record:
         if spec is reading.manifest.record[0]:
-            rows: Rows | None = first
+            rows = first
         else:
-            rows = reading.rows(spec.table, spec, [v.source for v in spec.variables])
+            rows = reading.rows(spec.table, spec, [], [v.source for v in spec.variables])
         if rows is None:
             continue
         specs = expand(spec.variables, spec.columns, rows.table, reading.findings, _reserved(reading.manifest))
@@ -150,17 +148,3 @@ def _check_names(reading: Reading, variables: list[Variable]) -> None:
                 'Leave it out of a pattern with except, or declare it with its own name and column = "...".',
                 count=count,
             )
-
-
-def _look_at_the_rest(reading: Reading, *, outcome: bool) -> None:
-    """Without patients nothing can be put together, but missing files and columns can still be told."""
-    manifest = reading.manifest
-    for record in manifest.record[1:]:
-        reading.rows(record.table, record, [v.source for v in record.variables])
-    for visits in manifest.visits:
-        asked = [v.source for v in visits.variables if not v.columns] + [
-            m.column for v in visits.variables for m in v.columns
-        ]
-        reading.rows(visits.table, visits, asked + ([visits.time] if visits.time else []))
-    if outcome and manifest.outcome is not None and manifest.outcome.table is not None:
-        reading.rows(manifest.outcome.table, manifest.outcome, list(manifest.outcome.columns))
