@@ -59,6 +59,20 @@ def test_frames_hold_every_cell():
     assert found.calibration.groupby(["model", "horizon"])["n"].sum().eq(300).all()
 
 
+def test_further_measures_on_request():
+    asked = ("c_index", "calibration_slope", "calibration_intercept", "auc")
+    found = judged(measures=asked)
+    assert tuple(dict.fromkeys(found.metrics["measure"])) == asked
+    assert set(found.differences["measure"]) == {"c_index", "auc"}
+    assert value(found, "known", "c_index") > value(found, "noisy", "c_index")
+    assert value(found, "noisy", "calibration_slope") < 0.8 < value(found, "known", "calibration_slope")
+    assert np.isnan(value(found, "reference", "calibration_slope"))
+    both = combine([found, found])
+    assert value(both, "known", "c_index") == value(found, "known", "c_index")
+    with pytest.raises(UsageError, match="unknown measures: r2"):
+        judged(measures=("auc", "r2"))
+
+
 def test_the_truth_is_better_than_a_noisy_sight_of_it():
     found = judged()
     assert value(found, "known", "auc") > value(found, "noisy", "auc") > value(found, "reference", "auc")

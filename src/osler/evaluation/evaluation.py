@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any
@@ -14,18 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 from osler.errors import UsageError
 from osler.evaluation.accuracy import brier, prediction_accuracy, trapezoid_weights
 from osler.evaluation.calibration import CALIBRATION_COLUMNS, calibration_groups, observed_expected
+from osler.evaluation.concordance import concordance
 from osler.evaluation.discrimination import Controls, auc
 from osler.evaluation.estimate import Estimate, Measured, interval, standard_error
 from osler.evaluation.follow_up import FollowUp, told
+from osler.evaluation.recalibration import calibration_intercept, calibration_slope
 from osler.survival.nonparametric import aalen_johansen
 from osler.units import duration
 
-__all__ = ["MEASURES", "Evaluation", "evaluate"]
+__all__ = ["FURTHER_MEASURES", "MEASURES", "Evaluation", "evaluate"]
 
 Floats = NDArray[np.float64]
+#: What is measured unless told otherwise.
 MEASURES = ("auc", "brier", "integrated_brier", "ipa", "observed_expected")
+#: What can be asked for besides.
+FURTHER_MEASURES = ("c_index", "calibration_intercept", "calibration_slope")
 #: Measures for which models are compared in pairs.
-_COMPARED = ("auc", "brier", "integrated_brier")
+_COMPARED = ("auc", "brier", "integrated_brier", "c_index")
 _METRICS = ["model", "landmark", "horizon", "measure", "value", "lower", "upper", "se", "at_risk", "events", "note"]
 _DIFFERENCES = ["model", "versus", "landmark", "horizon", "measure", "value", "lower", "upper", "se"]
 _CALIBRATION = ["model", "landmark", "horizon", *CALIBRATION_COLUMNS]
@@ -44,10 +49,11 @@ class Evaluation:
     """Measures of models at landmarks and horizons.
 
     Attributes:
-        metrics: model, landmark and horizon (days), measure (``MEASURES``), value, lower, upper, se, at_risk (patients
-            followed to the horizon or longer), events (of interest, by the horizon), note.
-        differences: model, versus, landmark, horizon, measure ("auc", "brier", "integrated_brier"), value (that of
-            ``model`` minus that of ``versus``, on the same patients), lower, upper, se; every ordered pair.
+        metrics: model, landmark and horizon (days), measure (of ``MEASURES`` and ``FURTHER_MEASURES``), value, lower,
+            upper, se, at_risk (patients followed to the horizon or longer), events (of interest, by the horizon), note.
+        differences: model, versus, landmark, horizon, measure ("auc", "brier", "integrated_brier"; "c_index" when
+            measured), value (that of ``model`` minus that of ``versus``, on the same patients), lower, upper, se; every
+            ordered pair.
         calibration: model, landmark, horizon, group (1 is the lowest risk), predicted, observed, lower, upper, n,
             events, suppressed.
         level: of every interval.
@@ -88,6 +94,7 @@ def evaluate(
     landmark: float = 0.0,
     controls: Controls = "free_of_cause",
     groups: int = 10,
+    measures: Sequence[str] = MEASURES,
 ) -> Evaluation:
     """Judge predicted risks against outcomes, by whatever model they were made.
 
@@ -106,6 +113,8 @@ def evaluate(
         landmark: days from the time origin; a label of the rows.
         controls: whom AUC compares with the cases; see ``osler.evaluation.discrimination.auc``.
         groups: of the calibration curve, at most.
+        measures: of ``MEASURES`` (auc, brier, integrated_brier, ipa, observed_expected) and ``FURTHER_MEASURES``:
+            c_index (weighted; of events up to the horizon; across strata), calibration_intercept, calibration_slope.
 
     Returns:
         All measures at all horizons. What cannot be had (no events, nobody left at risk, one patient) is NaN with a
@@ -122,6 +131,12 @@ def evaluate(
         raise UsageError("there is no model to evaluate: risks is empty")
     if not 0 < level < 1:
         raise UsageError(f"the level of intervals must lie between 0 and 1, found {level:g}")
+    unknown = [name for name in measures if name not in (*MEASURES, *FURTHER_MEASURES)]
+    if unknown or not measures:
+        raise UsageError(
+            f"unknown measures: {', '.join(unknown) or 'none is given'}; expected some of "
+            f"{', '.join((*MEASURES, *FURTHER_MEASURES))}"
+        )
     if null is not None and null != "reference" and null not in risks:
         raise UsageError(f"the null model {null!r} is not among the models: {', '.join(risks)}")
     arrays = {name: _risk(name, values, n, len(grid)) for name, values in risks.items()}
@@ -137,6 +152,7 @@ def evaluate(
         landmark=float(landmark),
         controls=controls,
         groups=groups,
+        measures=tuple(measures),
     )
     return task.run(ahead)
 
@@ -156,6 +172,7 @@ class _Task:
     landmark: float
     controls: Controls
     groups: int
+    measures: tuple[str, ...]
     metrics: list[dict[str, Any]] = field(default_factory=list)
     differences: list[dict[str, Any]] = field(default_factory=list)
     calibration: list[dict[str, Any]] = field(default_factory=list)
@@ -163,13 +180,13 @@ class _Task:
     def run(self, horizons: Floats) -> Evaluation:
         refused = {h: self._refusal(h) for h in horizons}
         asked = [h for h in horizons if not refused[h]]
-        integrated = self._integrated(asked)
+        integrated = self._integrated(asked if "integrated_brier" in self.measures else [])
         for horizon in horizons:
             if refused[horizon]:
-                for measure in MEASURES:
+                for measure in self.measures:
                     self._add(measure, horizon, refused[horizon])
             else:
-                self._at(horizon, integrated[horizon])
+                self._at(horizon, integrated.get(horizon, ""))
         return Evaluation(
             metrics=_frame(self.metrics, _METRICS).astype({"events": np.int64}),
             differences=_frame(self.differences, _DIFFERENCES),
@@ -184,16 +201,22 @@ class _Task:
         return self.follow_up.unsupported(horizon)
 
     def _at(self, horizon: float, integrated: Measured | str) -> None:
-        status, risk = self.follow_up.status(horizon), self._risk(horizon)
+        f, status, risk = self.follow_up, self.follow_up.status(horizon), self._risk(horizon)
         with_null = np.column_stack([risk, self._null_risk(horizon)])
-        scores = brier(self.follow_up, with_null, horizon, status=status)
+        scores = brier(f, with_null, horizon, status=status)
         models, null = _columns(scores, slice(None, -1)), _columns(scores, slice(-1, None))
-        pairs = auc(self.follow_up, risk, horizon, status=status, strata=self.strata, controls=self.controls)
-        self._add("auc", horizon, pairs)
-        self._add("brier", horizon, models)
-        self._add("integrated_brier", horizon, integrated)
-        self._add("ipa", horizon, prediction_accuracy(models, null))
-        self._add("observed_expected", horizon, observed_expected(self.follow_up, risk, horizon))
+        how: dict[str, Callable[[], Measured | str]] = {
+            "auc": lambda: auc(f, risk, horizon, status=status, strata=self.strata, controls=self.controls),
+            "brier": lambda: models,
+            "integrated_brier": lambda: integrated,
+            "ipa": lambda: prediction_accuracy(models, null),
+            "observed_expected": lambda: observed_expected(f, risk, horizon),
+            "c_index": lambda: concordance(f, risk, horizon),
+            "calibration_intercept": lambda: calibration_intercept(f, risk, horizon, status=status),
+            "calibration_slope": lambda: calibration_slope(f, risk, horizon, status=status),
+        }
+        for measure in self.measures:
+            self._add(measure, horizon, how[measure]())
         for m, model in enumerate(self.models):
             curve = calibration_groups(self.follow_up, risk[:, m], horizon, level=self.level, groups=self.groups)
             rows = curve.assign(model=model, landmark=self.landmark, horizon=horizon).to_dict("records")
