@@ -238,7 +238,7 @@ def test_mutations_are_counted_and_rare_ones_kept_small():
     assert _column(design, X, "rna.G5").max() == 4.0  # one carrier in a hundred, bounded
     common = values[:, 0]
     np.testing.assert_allclose(_column(design, X, "rna.G0"), (common - common.mean()) / common.std(), rtol=1e-6)
-    burden = np.log1p(values.sum(axis=1))
+    burden = np.log1p(values.sum(axis=1).astype(float))
     np.testing.assert_allclose(_column(design, X, "rna.count"), Scale.fit(burden, clip=4.0)(burden))
 
 

@@ -81,7 +81,7 @@ class Design:
     ) -> None:
         self._variables = (record, visits)
         keep = self.missing == "keep"
-        common = {"keep_missing": keep, "clip": self.clip}
+        common: dict[str, Any] = {"keep_missing": keep, "clip": self.clip}
         self._record = RecordFeatures(splines=self.splines, **common)
         self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
         self._genomics = [GenomicFeatures(name, components=self.components, **common) for name in genomics]

@@ -24,7 +24,8 @@ def onto_cells(time: Floats, increments: Floats, edges: Floats) -> Floats:
     """(C,) sums of ``increments`` (J,) at ``time`` (J,) within (edges[c], edges[c + 1]]; later ones do not count."""
     cell = np.searchsorted(edges, time, "left") - 1
     inside = cell < len(edges) - 1
-    return np.bincount(np.maximum(cell[inside], 0), weights=increments[inside], minlength=len(edges) - 1)
+    sums = np.bincount(np.maximum(cell[inside], 0), weights=increments[inside], minlength=len(edges) - 1)
+    return sums.astype(float)
 
 
 def incidence_from_hazards(hazards: Floats, every: int = 1) -> Floats:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from osler.errors import UsageError
+
 __all__ = ["RidgeCox", "breslow", "fit_ridge_cox"]
 
 Floats = NDArray[np.float64]
@@ -73,13 +75,18 @@ def fit_ridge_cox(
 
     Returns:
         The fit; without events, or without columns, ``beta`` is zero.
+
+    Raises:
+        UsageError: a penalty is negative.
     """
     risk = _RiskSets(X, time, event)
     if not event.any():
         return _nothing(X, groups)
     chosen = {name: _START for name in groups}
     if penalty is not None:
-        chosen = {name: float(penalty if np.isscalar(penalty) else penalty[name]) for name in groups}  # type: ignore
+        chosen = {name: float(penalty[name] if isinstance(penalty, Mapping) else penalty) for name in groups}
+        if min(chosen.values(), default=0.0) < 0:
+            raise UsageError("a ridge penalty must not be negative")
     effect, beta = 1.0, np.zeros(X.shape[1])
     for _ in range(_ROUNDS):
         ridge = _spread(chosen, groups, X.shape[1]) * effect
@@ -88,8 +95,8 @@ def fit_ridge_cox(
         settled = _design_effect(risk, beta, hessian, ridge, cluster)
         posterior = _inverse(hessian / settled + _spread(chosen, groups, X.shape[1]) * np.eye(X.shape[1]))
         updated = chosen if penalty is not None else _updated(chosen, groups, beta, posterior)
-        change = max([abs(np.log(updated[g] / chosen[g])) for g in groups if chosen[g] < _MOST] + [0.0])
-        still = change < 0.02 and abs(settled - effect) < 0.01 * effect
+        moving = [abs(np.log(updated[g] / chosen[g])) for g in groups if updated[g] != chosen[g]]
+        still = max(moving, default=0.0) < 0.02 and abs(settled - effect) < 0.01 * effect
         chosen, effect = updated, settled
         if still:
             break
@@ -237,5 +244,5 @@ def _solve(A: Floats, b: Floats) -> Floats:
 
 
 def _inverse(A: Floats) -> Floats:
-    inverse = np.linalg.inv(A) if len(A) else A
+    inverse: Floats = np.linalg.inv(A) if len(A) else A
     return (inverse + inverse.T) / 2
