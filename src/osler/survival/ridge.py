@@ -240,9 +240,11 @@ def _spread(chosen: Mapping[str, float], groups: Mapping[str, NDArray[np.int64]]
 
 
 def _solve(A: Floats, b: Floats) -> Floats:
-    return np.linalg.solve(A, b) if len(b) else b
+    return np.asarray(np.linalg.solve(A, b), dtype=float) if len(b) else b
 
 
 def _inverse(A: Floats) -> Floats:
-    inverse: Floats = np.linalg.inv(A) if len(A) else A
-    return (inverse + inverse.T) / 2
+    if not len(A):
+        return A
+    inverse = np.linalg.inv(A)
+    return np.asarray((inverse + inverse.T) / 2, dtype=float)
