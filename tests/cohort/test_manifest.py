@@ -8,8 +8,8 @@ import pytest
 
 from folders import MANIFEST
 from osler.cohort.manifest import ActionSpec, Manifest, read_manifest
-from osler.cohort.specs import canonical
 from osler.errors import DataError, UsageError
+from osler.readers.codes import canonical
 
 
 def read(tmp_path, text):

@@ -88,6 +88,7 @@ def test_outcome_study_actions_sources(sound):
     assert sound.study.horizons == (365.25,)
     assert sound.actions[0].modifies == "sbp"
     assert sorted(sound.sources) == [
+        "cohort.toml",
         "genes.csv",
         "images.csv",
         "outcome.csv",
@@ -102,6 +103,7 @@ def test_outcome_study_actions_sources(sound):
 def test_same_files_same_cohort_and_another_pixel_another(tmp_path, sound):
     again = read_cohort(Folder().write(tmp_path / "again"))
     assert (again.digest, again.sources) == (sound.digest, sound.sources)
+    assert again.pseudonyms.tolist() == sound.pseudonyms.tolist()
     other = read_cohort(Folder().put(f"pictures/{identifier(1)}-0.png", png(77)).write(tmp_path / "other"))
     assert other.digest != sound.digest
     assert other.sources != sound.sources
@@ -380,7 +382,7 @@ def test_a_matrix_with_lists(tmp_path):
     cohort = read(tmp_path, manifest, t__csv=PEOPLE, ids__txt="s-c\ns-a\ns-z\n", f__txt="rs1\nrs2\n")
     np.testing.assert_array_equal(cohort.genomics["snps"].values, [[2, 1], [np.nan, np.nan], [0, 1]])
     assert cohort.genomics["snps"].features == ("rs1", "rs2")
-    assert set(cohort.sources) == {"t.csv", "m.npy", "ids.txt", "f.txt"}
+    assert set(cohort.sources) == {"cohort.toml", "t.csv", "m.npy", "ids.txt", "f.txt"}
 
 
 def test_a_joined_index(tmp_path):

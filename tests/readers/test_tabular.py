@@ -14,7 +14,8 @@ import pytest
 from osler.errors import DataError
 from osler.readers.columns import select_columns
 from osler.readers.files import Folder, Limits
-from osler.readers.tabular import TableFormat, read_table
+from osler.readers.table import TableFormat
+from osler.readers.tabular import read_table
 
 
 def table(tmp_path, content, name="t.csv", limits=None, **form):

@@ -88,12 +88,14 @@ class Images:
         name: the block, such as "xray" or "HE".
         form: "pixels" with values (m, channels, height, width) float32 in [0, 1], or "embedding" with (m, d) float32.
         visit: (m,) int64, positions in ``Cohort.visits``, ascending; at most one image of a block per visit.
+        label: the words that reports use; empty when the name says it.
     """
 
     name: str
     form: Literal["pixels", "embedding"]
     visit: NDArray[np.int64]
     values: NDArray[np.float32]
+    label: str = ""
 
     def __post_init__(self) -> None:
         if len(self.visit) != len(self.values) or self.values.ndim != (4 if self.form == "pixels" else 2):

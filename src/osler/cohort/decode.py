@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import Variable
 from osler.cohort.findings import Findings
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ColumnsSpec, VariableSpec, canonical
+from osler.cohort.specs import ColumnsSpec, VariableSpec
+from osler.readers.codes import canonical
 from osler.readers.columns import select_columns
-from osler.readers.tabular import Table
+from osler.readers.table import Table
 
 __all__ = ["declared", "decode", "expand", "lookup", "read_times", "variable_of"]
 

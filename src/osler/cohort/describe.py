@@ -76,6 +76,7 @@ def _modality(cohort: Cohort, name: str) -> dict[str, Any]:
     with_any, without = parts([int(has.sum()), int((~has).sum())])
     return {
         "modality": name,
+        "label": cohort.images[name].label if name in cohort.images else "",
         "kind": kind,
         "size": size,
         "patients_with": with_any,

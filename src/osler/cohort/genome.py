@@ -9,10 +9,11 @@ from osler.cohort.cohort import Genomics
 from osler.cohort.decode import note_idle
 from osler.cohort.eligibility import one_row_each
 from osler.cohort.reading import Reading
-from osler.cohort.specs import GenomicsSpec, canonical
+from osler.cohort.specs import GenomicsSpec
+from osler.readers.codes import canonical
 from osler.readers.columns import select_columns
 from osler.readers.genomics import check_size, read_matrix, table_matrix
-from osler.readers.tabular import Table
+from osler.readers.table import Table
 
 __all__ = ["read_genomics"]
 

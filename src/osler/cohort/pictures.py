@@ -36,7 +36,8 @@ class Pictures:
 
     def block(self, visit: NDArray[np.int64]) -> Images:
         """The block at these positions of ``Cohort.visits``."""
-        return Images(name=self.spec.name, form=self.spec.form, visit=visit, values=self.values)
+        spec = self.spec
+        return Images(name=spec.name, form=spec.form, visit=visit, values=self.values, label=spec.label or "")
 
 
 def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | None) -> Pictures | None:

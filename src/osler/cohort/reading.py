@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import FlowStep
 from osler.cohort.findings import Findings
-from osler.cohort.manifest import Manifest
+from osler.cohort.manifest import MANIFEST, Manifest
 from osler.cohort.specs import RowsSpec
 from osler.errors import UsageError
 from osler.readers.files import Folder
-from osler.readers.tabular import Table, TableFormat, read_table
+from osler.readers.table import Table, TableFormat
+from osler.readers.tabular import read_table
 from osler.readers.where import parse_where
 
 __all__ = ["Reading", "Rows", "open_folder"]
@@ -47,12 +48,14 @@ class Rows:
 class Reading:
     """What one reading of a cohort shares: the manifest, the folder, findings, flow and digests.
 
+    ``file`` is what messages call the manifest.
     ``known`` are the identifiers of the first record table, set once it was read; ``patients`` those who stay.
     ``blind`` says that the first record table could not be read: the other files are looked at without patients.
     """
 
     manifest: Manifest
     folder: Folder
+    file: str = MANIFEST
     findings: Findings = field(default_factory=Findings)
     flow: list[FlowStep] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
@@ -60,11 +63,6 @@ class Reading:
     patients: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
     blind: bool = False
     _tables: dict[tuple[str, TableFormat], Table | None] = field(default_factory=dict)
-
-    @property
-    def file(self) -> str:
-        """What messages call the manifest."""
-        return "cohort.toml"
 
     def table(self, name: str, spec: RowsSpec) -> Table | None:
         """The table, read once for each way of writing; None after its violations were noted."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from osler.config import Duration
 from osler.errors import UsageError
+from osler.readers.codes import canonical
 from osler.readers.where import parse_where
 from osler.units import unit_in_days
 
@@ -28,19 +28,7 @@ __all__ = [
     "TimedSpec",
     "VariableSpec",
     "VisitsSpec",
-    "canonical",
 ]
-
-_DECIMAL = re.compile(r"([+-]?(?:0|[1-9]\d*))\.(\d*)")
-
-
-def canonical(code: str) -> str:
-    """The form in which codes are compared: "1.0" and "1." are "1"; "01" stays, for it may be a label."""
-    match = _DECIMAL.fullmatch(code)
-    if match is None:
-        return code
-    fraction = match[2].rstrip("0")
-    return f"{match[1]}.{fraction}" if fraction else match[1]
 
 
 def _code(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -44,10 +45,10 @@ def read_cohort(
         DataError: all violations of the contract at once; nothing is half read.
     """
     manifest = read_manifest(path)
-    base = open_folder(
-        manifest, manifest_path(path), None if root is None else Path(root), os.environ.get("OSLER_DATA")
-    )
-    reading = Reading(manifest, Folder(base, limits))
+    file = manifest_path(path)
+    base = open_folder(manifest, file, None if root is None else Path(root), os.environ.get("OSLER_DATA"))
+    reading = Reading(manifest, Folder(base, limits), file.name)
+    reading.sources[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     cohort = _read(reading, outcome=outcome)
     reading.findings.raise_all()
     assert cohort is not None

@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from osler.readers.files import Limits, refuse, too_large
 
 __all__ = ["parse_npy", "parse_npz"]
 
+_LONGEST_HEADER = 20_000
 _REMEDY = "Save plain numbers with numpy.save(file, array, allow_pickle=False)."
 
 
@@ -29,11 +31,10 @@ def parse_npy(data: bytes, name: str, limits: Limits) -> NDArray[np.generic]:
     Raises:
         DataError: not .npy, holds objects (pickle) or other than numbers, too large, or not as long as it says.
     """
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        width = 2 if data[6:7] == b"\x01" else 4  # bytes that tell the length of the header, by version of the format
+        start = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
+        shape, fortran, dtype = _header(data[: min(start, _LONGEST_HEADER)])
     except (ValueError, EOFError, OSError, SyntaxError, TypeError, UnicodeError, MemoryError, RecursionError):
         raise refuse(
             name, "an .npy file has a plain header", "a numpy array", "another file or a damaged one", _REMEDY
@@ -47,7 +48,6 @@ def parse_npy(data: bytes, name: str, limits: Limits) -> NDArray[np.generic]:
     count = math.prod(shape)
     if count > limits.cells:
         raise too_large(name, "cells", limits.cells)
-    start = stream.tell()
     if len(data) - start != count * dtype.itemsize:
         raise refuse(
             name,
@@ -57,6 +57,15 @@ def parse_npy(data: bytes, name: str, limits: Limits) -> NDArray[np.generic]:
             "Copy the file again.",
         )
     return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+
+
+@lru_cache(maxsize=64)
+def _header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, Fortran order and type from the first bytes of a file; archives repeat the same header many times."""
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(stream)
 
 
 def parse_npz(data: bytes, name: str, limits: Limits) -> dict[str, NDArray[np.generic]]:

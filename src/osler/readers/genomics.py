@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from osler.errors import DataError, Violation
 from osler.readers.arrays import parse_npy
+from osler.readers.codes import canonical
 from osler.readers.files import Folder, gunzip, refuse, too_large
-from osler.readers.tabular import Table
+from osler.readers.table import Table
 
 __all__ = ["check_size", "read_lines", "read_matrix", "table_matrix"]
+
+#: Cells that are decoded in one go: enough to be quick, few enough for the memory of a laptop.
+_CELLS_AT_ONCE = 2_000_000
 
 
 def check_size(name: str, shape: Sequence[int], folder: Folder) -> None:
@@ -47,19 +51,18 @@ def table_matrix(
     matrix = np.empty((len(rows), len(columns)), dtype=np.float32)
     broken: list[str] = []
     where = np.zeros(len(rows), dtype=np.int64)
-    for j, column in enumerate(columns):
+    step = max(1, _CELLS_AT_ONCE // max(table.rows, 1))
+    for first in range(0, len(columns), step):
+        names = columns[first : first + step]
         if codes is None:
-            values, bad = table.numbers(column, rows, missing)
-            bad |= np.abs(values) > np.finfo(np.float32).max
+            values, bad = table.matrix(names, rows, missing)
+            bad = bad | (np.abs(values) > np.finfo(np.float32).max)
         else:
-            place, texts = table.factorized(column, rows)
-            stands = [np.nan if text in missing else codes.get(text.removesuffix(".0"), other) for text in texts]
-            values, bad = np.array([*stands, np.nan])[place], np.zeros(len(rows), dtype=bool)
-        if bad.any():
-            broken.append(column)
-            where += bad
-            values = np.where(bad, np.nan, values)
-        matrix[:, j] = values
+            values = np.column_stack([_coded(table, name, rows, missing, codes, other) for name in names])
+            bad = np.zeros(values.shape, dtype=bool)
+        broken += [name for name, wrong in zip(names, np.any(bad, axis=0).tolist(), strict=True) if wrong]
+        where += bad.sum(axis=1)
+        matrix[:, first : first + len(names)] = np.where(bad, np.nan, values)
     if broken:
         raise DataError(
             [
@@ -76,6 +79,19 @@ def table_matrix(
             ]
         )
     return matrix
+
+
+def _coded(
+    table: Table,
+    column: str,
+    rows: NDArray[np.int64],
+    missing: tuple[str, ...],
+    codes: Mapping[str, float],
+    other: float,
+) -> NDArray[np.float64]:
+    place, texts = table.factorized(column, rows)
+    stands = [np.nan if text in missing else codes.get(canonical(text), other) for text in texts]
+    return np.array([*stands, np.nan])[place]
 
 
 def read_lines(folder: Folder, name: str) -> tuple[list[str], str]:

@@ -1,8 +1,4 @@
-"""Tables: csv, tsv (plain or gzip) and parquet become columns of text or numbers, with nothing guessed.
-
-Every cell of a text file is text until a manifest says what it means: "001" stays "001" and "NA" stays "NA" unless
-it is declared missing. Space around a cell is taken off; the empty cell is missing.
-"""
+"""Tabular files: csv, tsv (plain or gzip) and parquet become a Table, within limits and with damage named by row."""
 
 from __future__ import annotations
 
@@ -12,154 +8,21 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from osler.errors import DataError, Violation
 from osler.readers.files import Folder, Limits, Source, gunzip, refuse, too_large
+from osler.readers.table import Table, TableFormat
 
-__all__ = ["Table", "TableFormat", "read_table"]
+__all__ = ["read_table"]
 
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 #: Encodings of other things than text files, some of them slow to decode.
 _NO_ENCODING = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-
-
-@dataclass(frozen=True)
-class TableFormat:
-    """How a text file is written. ``sep`` None: a comma in .csv, a tab in .tsv and .txt.
-
-    ``comment``: lines that begin with it are left out. ``missing``: cells that mean missing, beside the empty one.
-    ``decimal``: "." or ",".
-    """
-
-    sep: str | None = None
-    comment: str | None = None
-    encoding: str = "utf-8"
-    decimal: str = "."
-    missing: tuple[str, ...] = ()
-
-
-@dataclass(eq=False)
-class Table:
-    """A table as read: ``columns`` in file order, ``rows`` many rows; columns are decoded when asked for.
-
-    Row positions count from 0 here; messages to users count data rows from 1. ``sha256`` is the digest of the file;
-    ``key`` is a second digest of the content that is never written anywhere, for drawing pseudonyms.
-    """
-
-    name: str
-    sha256: str
-    key: str
-    columns: tuple[str, ...]
-    rows: int
-    data: pa.Table
-    format: TableFormat
-
-    def __contains__(self, column: str) -> bool:
-        return column in self._positions
-
-    def __post_init__(self) -> None:
-        self._positions = {name: i for i, name in enumerate(self.columns)}
-
-    def raw(self, column: str) -> pa.Array:
-        """The column as stored, in one piece."""
-        stored = self.data.column(self._positions[column])
-        return stored.combine_chunks() if isinstance(stored, pa.ChunkedArray) else stored
-
-    def is_float(self, column: str) -> bool:
-        """Whether the file itself stores the column as decimal numbers."""
-        return pa.types.is_floating(self.raw(column).type)
-
-    def is_boolean(self, column: str) -> bool:
-        """Whether the file itself stores the column as true and false."""
-        return pa.types.is_boolean(self.raw(column).type)
-
-    def text(self, column: str, rows: NDArray[np.int64] | None = None) -> pa.Array:
-        """Cells as text without surrounding space, null where missing; of some row positions or of all."""
-        stored = self.raw(column) if rows is None else self.raw(column).take(pa.array(rows))
-        cells = pc.utf8_trim_whitespace(stored.cast(pa.string()))
-        return _without(cells, ["", *self.format.missing])
-
-    def texts(self, column: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.object_]:
-        """``text`` as objects (``str`` or None)."""
-        return np.asarray(self.text(column, rows).to_numpy(zero_copy_only=False), dtype=object)
-
-    def numbers(
-        self, column: str, rows: NDArray[np.int64] | None = None, missing: Iterable[str] = ()
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Cells as float64 (NaN where missing) and which cells are neither missing nor a finite number.
-
-        ``missing`` are further codes of this column that mean missing.
-        """
-        kind = self.raw(column).type
-        codes = [*self.format.missing, *missing]
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-            stored = self.raw(column) if rows is None else self.raw(column).take(pa.array(rows))
-            values = stored.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-            bad = np.isinf(values)
-        else:
-            values, bad = _parse_numbers(_without(self.text(column, rows), list(missing)), self.format.decimal)
-        for code in codes:  # "-9" declared missing is also the cell "-9.0"
-            values = np.where(values == _as_float(code), np.nan, values)
-        return np.where(bad, np.nan, values), bad
-
-    def factorized(self, column: str, rows: NDArray[np.int64] | None = None) -> tuple[NDArray[np.int64], list[str]]:
-        """Position of every cell in the list of distinct texts (-1 where missing), and that list."""
-        encoded = self.text(column, rows).dictionary_encode()
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-        return codes, encoded.dictionary.to_pylist()
-
-    def frame(self, columns: Sequence[str], rows: NDArray[np.int64] | None = None) -> pd.DataFrame:
-        """Columns as raw text (None where missing), for conditions."""
-        frame = pd.DataFrame({name: self.texts(name, rows) for name in columns}, dtype=object)
-        if self.format.decimal != ".":
-            pattern = rf"^([+-]?\d+){re.escape(self.format.decimal)}(\d+)$"
-            frame = frame.replace(pattern, r"\1.\2", regex=True)
-        return frame
-
-
-def _without(cells: pa.Array, codes: list[str]) -> pa.Array:
-    """Cells with those that hold one of ``codes`` taken as missing."""
-    if not codes:
-        return cells
-    gone = pc.is_in(cells, value_set=pa.array(codes, pa.string()))
-    return pc.if_else(gone, pa.scalar(None, pa.string()), cells)
-
-
-def _as_float(code: str) -> float:
-    try:
-        return float(code)
-    except ValueError:
-        return np.nan
-
-
-def _parse_numbers(cells: pa.Array, decimal: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    if decimal != ".":
-        cells = pc.replace_substring(cells, decimal, ".")
-    try:
-        values = cells.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-        known = cells.is_valid().to_numpy(zero_copy_only=False)
-        if np.isfinite(values[known]).all():
-            return values, np.zeros(len(values), dtype=bool)
-    except pa.ArrowInvalid:
-        pass  # some cell is not a number: find out which
-    numeric = pc.fill_null(pc.match_substring_regex(cells, _NUMBER), False).to_numpy(zero_copy_only=False)
-    texts = cells.to_numpy(zero_copy_only=False)
-    values = np.full(len(texts), np.nan)
-    values[numeric] = [float(text) for text in texts[numeric]]
-    bad = cells.is_valid().to_numpy(zero_copy_only=False) & ~np.isfinite(values)
-    values[bad] = np.nan
-    return values, bad
 
 
 def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Table:
@@ -276,7 +139,7 @@ def _header(name: str, data: bytes, sep: str, limits: Limits) -> tuple[str, ...]
     line_ends = b"\n" in start or b"\r" in start
     if len(start) > limits.header_bytes and not line_ends:
         raise too_large(name, "bytes in the header line", limits.header_bytes)
-    if not data.strip():
+    if not start.strip():
         raise refuse(
             name, "a table must have a header", "a line of column names", "an empty file", "Export the table again."
         )
