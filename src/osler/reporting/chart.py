@@ -117,6 +117,11 @@ def time_axis(last: float) -> tuple[float, str]:
     return (DAYS_PER["mo"], "Months") if last > 60 else (1.0, "Days")
 
 
+def legend(labels: Iterable[str]) -> dict[str, Any]:
+    """A legend without a title, in one column where its words would not fit beside each other on a phone."""
+    return {"title": None, "columns": 1 if sum(len(label) + 4 for label in labels) > 44 else 0}
+
+
 def columns(x: dict[str, Any], tooltip: list[dict[str, str]], **more: Any) -> dict[str, Any]:
     """A layer of upright bands, one for each time, unseen until the pointer is on one; it then tells all of that time.
 

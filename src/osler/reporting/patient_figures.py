@@ -13,12 +13,13 @@ from osler.reporting.chart import (
     Switch,
     columns,
     labelled_rows,
+    legend,
     params,
     shown_by,
     time_axis,
 )
 from osler.reporting.plan_figures import plan_charts
-from osler.reporting.words import estimate, interval, percent, points, significant, spell
+from osler.reporting.words import capitalise, estimate, interval, percent, points, significant, spell
 
 __all__ = ["cause_colour", "patient_charts"]
 
@@ -68,8 +69,12 @@ def _risk(summary: dict[str, Any]) -> Chart:
         "axis": {"format": _fine(top), "title": "Predicted risk", "tickCount": 5},
     }
     patient, average = "this patient", "average patient"
-    who = {"type": "nominal", "scale": {"domain": [patient, average], "range": [COLOURS["vermilion"], MUTED]}}
-    colour = {"datum": patient, **who, "legend": {"title": None}}
+    colour = {
+        "field": "who",
+        "type": "nominal",
+        "scale": {"domain": [patient, average], "range": [COLOURS["vermilion"], MUTED]},
+        "legend": {"title": None},
+    }
     tooltip = [
         {"field": "time", "title": name, "format": ".2~f"},
         {"field": "risk", "title": "This patient" + (f" ({summary['level']} band)" if has_band else "")},
@@ -88,11 +93,15 @@ def _risk(summary: dict[str, Any]) -> Chart:
         )
     layers += [
         {
-            "transform": filters,
+            "transform": [*filters, _called(average)],
             "mark": {**line, "strokeDash": [6, 4], "strokeWidth": 2},
-            "encoding": {"x": x, "y": {"field": "average", **y}, "color": {**colour, "datum": average}},
+            "encoding": {"x": x, "y": {"field": "average", **y}, "color": colour},
         },
-        {"transform": filters, "mark": line, "encoding": {"x": x, "y": {"field": "value", **y}, "color": colour}},
+        {
+            "transform": [*filters, _called(patient)],
+            "mark": line,
+            "encoding": {"x": x, "y": {"field": "value", **y}, "color": colour},
+        },
         columns(x, tooltip, transform=filters),
     ]
     findings = {cause["name"]: _risk_finding(summary, cause) for cause in summary["horizons"][-1]["causes"]}
@@ -106,6 +115,11 @@ def _risk(summary: dict[str, Any]) -> Chart:
         switches=(switch,),
         findings=findings,
     )
+
+
+def _called(who: str) -> dict[str, str]:
+    """Rows get a field "who" of our own words (never of data: it is an expression)."""
+    return {"calculate": f"'{who}'", "as": "who"}
 
 
 def _fine(top: float) -> str:
@@ -160,7 +174,7 @@ def _ends(summary: dict[str, Any]) -> Chart:
                         "field": "end",
                         "type": "nominal",
                         "scale": {"domain": [*causes, free], "range": colours},
-                        "legend": {"title": None},
+                        "legend": legend([*causes, free]),
                     },
                     "order": {"field": "order"},
                 },
@@ -240,25 +254,20 @@ def _course(summary: dict[str, Any], course: dict[str, Any], i: int) -> Chart:
 
 def _course_finding(course: dict[str, Any]) -> str:
     unit = f" {course['unit']}" if course["unit"] else ""
+    values = [significant(point["value"]) for point in course["points"]]
     told = []
-    if course["points"]:
-        first, last = course["points"][0]["value"], course["points"][-1]["value"]
-        moved = (
-            f"From {significant(first)} to {significant(last)}{unit}"
-            if len(course["points"]) > 1
-            else f"{significant(last)}{unit}"
-        )
-        told.append(
-            f"{moved} in {len(course['points'])} measurements"
-            if len(course["points"]) > 1
-            else f"{moved}, measured once"
-        )
+    if len(values) == 1:
+        told.append(f"{values[0]}{unit}, measured once")
+    elif len(set(values)) == 1:
+        told.append(f"{values[0]}{unit} in all {len(values)} measurements")
+    elif values:
+        told.append(f"From {values[0]} to {values[-1]}{unit} in {len(values)} measurements")
     if course["forecast"]:
         end = course["forecast"][-1]
-        told.append(f"forecast {significant(end['mean'])} ({interval(end['lower'], end['upper'], significant)})")
+        told.append(f"forecast {estimate(end['mean'], end['lower'], end['upper'], significant)}")
     if course["typical"] is not None:
         told.append(f"typical {significant(course['typical'])}")
-    return "; ".join(told) + "."
+    return capitalise("; ".join(told)) + "."
 
 
 def _drives(summary: dict[str, Any]) -> list[Chart]:

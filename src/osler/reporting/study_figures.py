@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from osler.reporting.chart import COLOURS, INK, MUTED, WIDTH, Chart, Switch, columns, params, shown_by, time_axis
+from osler.reporting.chart import (
+    COLOURS,
+    INK,
+    MUTED,
+    WIDTH,
+    Chart,
+    Switch,
+    columns,
+    legend,
+    params,
+    shown_by,
+    time_axis,
+)
 from osler.reporting.comparison import MEASURES, Measure, measure_of
 from osler.reporting.words import estimate, interval, known, moment, percent, since, spell
 from osler.units import duration
@@ -334,13 +346,13 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
         "field": "cause",
         "type": "nominal",
         "scale": {"domain": causes, "range": [COLOURS[c] for c in _CAUSE_COLOURS[: len(causes)]]},
-        "legend": {"title": None},
+        "legend": legend(causes),
     }
     dash = {
         "field": "cause",
         "type": "nominal",
         "scale": {"domain": causes, "range": list(_CAUSE_DASHES[: len(causes)])},
-        "legend": {"title": None},
+        "legend": legend(causes),
     }
     x = {
         "field": "time",

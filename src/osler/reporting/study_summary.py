@@ -108,6 +108,8 @@ def _where(cell: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _flow(cohort: Cohort) -> dict[str, Any]:
     steps = [(step.reason, step.excluded, step.remaining) for step in cohort.flow if step.unit == "patients"]
+    # A flow may begin with the patients found, whom no reason has excluded yet.
+    origin = steps.pop(0)[0] if steps and not steps[0][1] else "patients assessed"
     start, groups = group_flow(steps)
     rows = [{"reason": s.reason, "count": shown(s.excluded)} for s in cohort.flow if s.unit == "rows"]
     outcome = cohort.outcome
@@ -116,8 +118,8 @@ def _flow(cohort: Cohort) -> dict[str, Any]:
     # Events are told again elsewhere: what protects a rare cause is the number censored.
     told = reveal(list(ends.values()), rather=len(ends) - 1)
     return {
+        "origin": origin,
         "start": None if start is None else count(start),
-        "start_hidden": bool(steps) and start is None,
         "steps": [
             {
                 "reasons": list(group.reasons),

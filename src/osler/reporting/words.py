@@ -52,7 +52,7 @@ _UCUM = {
     "mm3": "mm³",
     "[lb_av]": "lb",
     "[in_i]": "in",
-    "1": "",
+    "/d": "per day",
 }
 _UNITS = {"y": "year", "mo": "month", "wk": "week", "d": "day", "h": "hour", "min": "minute"}
 
@@ -209,7 +209,7 @@ def plural(n: int, one: str, many: str | None = None) -> str:
 
 def unit(ucum: str) -> str:
     """A UCUM unit as people write it: ``"mmHg"`` for ``"mm[Hg]"``."""
-    return _UCUM.get(ucum) or ucum.replace("10*", "10^").replace("[iU]", "IU") if ucum != "1" else ""
+    return "" if ucum == "1" else _UCUM.get(ucum) or ucum.replace("10*", "10^").replace("[iU]", "IU")
 
 
 def text(value: Any) -> str:
