@@ -66,7 +66,7 @@ def group_flow(steps: Sequence[tuple[str, int, int]]) -> tuple[int | None, list[
         groups.append([step])
         while len(groups) > 1 and _small(groups[-2]):
             groups[-2:] = [groups[-2] + groups[-1]]
-    if len(groups) > 1 and _small(groups[-1]):
+    while len(groups) > 1 and _small(groups[-1]):
         groups[-2:] = [groups[-2] + groups[-1]]
     start: int | None = steps[0][1] + steps[0][2] if steps else None
     told = []

@@ -14,9 +14,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from osler.reporting import words
 from osler.reporting.chart import Chart, bundle
 from osler.reporting.comparison import measure_of
+from osler.reporting.words import (
+    ABSENT,
+    capitalise,
+    count,
+    interval,
+    known,
+    long,
+    moment,
+    needed,
+    percent,
+    plain_points,
+    points,
+    significant,
+    since,
+    spell,
+)
 from osler.units import duration
 
 __all__ = ["render", "write_page"]
@@ -94,17 +109,23 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["capitalise"] = words.capitalise
+    environment.filters["capitalise"] = capitalise
     environment.globals.update(
-        {name: getattr(words, name) for name in ("count", "interval", "known", "moment", "percent", "points", "since")},
-        absent=words.ABSENT,
-        capitalise=words.capitalise,
+        absent=ABSENT,
+        capitalise=capitalise,
+        count=count,
         duration=duration,
-        long=words.long,
+        interval=interval,
+        known=known,
+        long=long,
         measure=measure_of,
-        needed=words.needed,
-        plain_points=words.plain_points,
-        significant=words.significant,
-        spell=words.spell,
+        moment=moment,
+        needed=needed,
+        percent=percent,
+        plain_points=plain_points,
+        points=points,
+        significant=significant,
+        since=since,
+        spell=spell,
     )
     return environment
