@@ -305,7 +305,6 @@ def unknown_patients_in_side_tables(f):
     ("visits.csv", "one row of 'visits' at a time", 2),
     ("images.csv", "after the end of follow-up", 1),
     ("images.csv", "times are numbers", 1),
-    ("images.csv", "without a time", 1),
 )
 def visits_at_wrong_times(f):
     f.cell("visits.csv", 1, "day", "-4").cell("visits.csv", 4, "day", "5000").cell("visits.csv", 6, "day", "")
@@ -317,7 +316,7 @@ def visits_at_wrong_times(f):
     ("outcome.csv", "longer than nothing", 2),
     ("outcome.csv", "times are numbers", 1),
     ("outcome.csv", "event codes are declared", 2),
-    ("outcome.csv", "every patient has an outcome", 4),
+    ("outcome.csv", "every patient has an outcome", 1),
 )
 def outcomes_that_are_none(f):
     f.cell("outcome.csv", 1, "days", "0").cell("outcome.csv", 2, "days", "-7").cell(
@@ -343,6 +342,28 @@ def outcomes_that_disagree(f):
 @case(("cohort.toml", "a cohort has patients", 1))
 def nobody_is_left(f):
     return f.manifest("prevalent == 1", "prevalent in [0, 1]")
+
+
+@case(
+    ("outcome.csv", "times are those of a life", 11),
+    ("visits.csv", "times are those of a life", 1),
+)
+def times_in_another_unit(f):
+    f.manifest('time = "days"', 'time = "days"\ntime_unit = "years"').cell("visits.csv", 2, "day", "999999")
+    for i in range(1, 13):
+        f.cell("outcome.csv", i, "days", str(3000 + i))
+    return f
+
+
+@case(
+    ("record.csv", "column names are unique", 2),
+    ("outcome.csv", "declared columns exist", 1),
+    ("outcome.csv", "declared columns exist", 1),
+    ("outcome.csv", "declared columns exist", 1),
+)
+def tables_without_a_header(f):
+    f.put("record.csv", f"{identifier(1)},7,7,{VALUE},{VALUE}\n{identifier(2)},7,7,1,1\n")
+    return f.put("outcome.csv", f"{identifier(1)},7,{SENTINEL}-days,{SENTINEL}-status\n")
 
 
 # Pixels and arrays

@@ -16,9 +16,12 @@ from osler.cohort.specs import ColumnsSpec, VariableSpec
 from osler.readers.codes import canonical
 from osler.readers.columns import select_columns
 from osler.readers.table import Table
+from osler.units import DAYS_PER
 
 __all__ = ["declared", "decode", "expand", "lookup", "read_times", "variable_of"]
 
+#: Days. Nobody is followed longer: such a time has another unit, or is a code.
+_LONGEST_LIFE = 200 * DAYS_PER["y"]
 _FLAG = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 
@@ -191,7 +194,10 @@ def _in_range(
 
 
 def read_times(reading: Reading, rows: Rows, column: str, days_per_unit: float) -> NDArray[np.float64]:
-    """Times in days, NaN where missing; cells that are no numbers are noted."""
+    """Times in days, NaN where missing.
+
+    Cells that are no numbers, or no time of a life, are noted, and infinite, so that no other rule tells of them again.
+    """
     values, bad = rows.table.numbers(column, rows.position)
     if bad.any():
         reading.findings.add(
@@ -203,4 +209,17 @@ def read_times(reading: Reading, rows: Rows, column: str, days_per_unit: float) 
             column=column,
             rows=rows.position[bad],
         )
-    return values * days_per_unit
+    with np.errstate(over="ignore"):
+        days = values * days_per_unit
+    impossible = np.abs(days) > _LONGEST_LIFE
+    if impossible.any():
+        reading.findings.add(
+            rows.table.name,
+            "times are those of a life",
+            f"at most {_LONGEST_LIFE / DAYS_PER['y']:g} years from the time origin",
+            "longer times",
+            "Check time_unit, and declare codes of missing.",
+            column=column,
+            rows=rows.position[impossible],
+        )
+    return np.where(bad | impossible, np.inf, days)

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import FlowStep
 from osler.cohort.follow_up import FollowUp, read_follow_up
+from osler.cohort.manifest import Manifest
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ExcludeSpec, OutcomeSpec, RecordSpec, RowsSpec
+from osler.cohort.specs import ExcludeSpec, OutcomeSpec, RowsSpec, TableSpec
 
 __all__ = ["admit", "find_patients", "one_row_each"]
 
@@ -87,7 +88,7 @@ def _known_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowU
         spec,
         rows,
         follow_up,
-        ~follow_up.known,
+        follow_up.unknown,
         spec.unknown,
         "every patient has an outcome",
         "without a known outcome",
@@ -119,11 +120,7 @@ def _outcome_rows(reading: Reading, first: Rows | None, spec: OutcomeSpec) -> Ro
 
 
 def _exclude(reading: Reading, first: Rows | None, step: ExcludeSpec) -> None:
-    if step.table is None:
-        rows = first
-    else:
-        like = next((b for b in reading.manifest.record if b.table == step.table), None)
-        rows = reading.rows(step.table, RowsSpec.model_validate(_form(like or reading.manifest.record[0])), [])
+    rows = first if step.table is None else reading.rows(step.table, _form_of(reading.manifest, step.table), [])
     if rows is None:
         return
     hit = reading.fulfil(rows.table, step.where, rows.position)
@@ -134,9 +131,11 @@ def _exclude(reading: Reading, first: Rows | None, step: ExcludeSpec) -> None:
     reading.flow.append(FlowStep(step.reason, int(leaving.sum()), len(reading.patients)))
 
 
-def _form(like: RecordSpec) -> dict[str, object]:
-    """How that block's text is written, without its choice of rows."""
-    return {name: getattr(like, name) for name in RowsSpec.model_fields if name != "where"}
+def _form_of(manifest: Manifest, table: str) -> RowsSpec:
+    """How a table is written, as its own block says (else the first record block), without a choice of rows."""
+    blocks: list[TableSpec] = [*manifest.record, *manifest.visits]
+    like = next((block for block in blocks if block.table == table), blocks[0])
+    return RowsSpec.model_validate({name: getattr(like, name) for name in RowsSpec.model_fields if name != "where"})
 
 
 def _outcome_policy(

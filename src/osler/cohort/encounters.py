@@ -110,7 +110,7 @@ def keep_rows(
     reading: Reading, spec: TimedSpec, block: str, dated: Dated, end: NDArray[np.float64] | None
 ) -> NDArray[np.int64]:
     """Places of the rows that pass the time policies, in table order; what is dropped is counted, errors are noted."""
-    keep = np.arange(len(dated.rows))
+    keep = np.flatnonzero(~np.isinf(dated.time))  # what was noted already is not told twice
     keep = _policy(
         reading,
         block,

@@ -17,6 +17,7 @@ __all__ = ["FollowUp", "read_follow_up"]
 
 #: Two times in days closer than this are one moment (rounding of a time given in years or months).
 SAME_MOMENT = 1e-6
+_UNKNOWN, _NOTED = -1, -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +25,8 @@ class FollowUp:
     """Follow-up of the patients that were asked for, before policies.
 
     Attributes:
-        time: (n,) days; NaN where unknown.
-        event: (n,) event code; -1 where unknown.
+        time: (n,) days; NaN where unknown, infinite where a violation was noted.
+        event: (n,) event code; -1 where unknown, -2 where a violation was noted.
         end: (n,) days up to which visits may lie.
     """
 
@@ -37,6 +38,11 @@ class FollowUp:
     def known(self) -> NDArray[np.bool_]:
         """(n,) whether time and event are both known."""
         return np.isfinite(self.time) & (self.event >= 0)
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(n,) whether time or event is missing, and no violation tells of it already."""
+        return ~self.known & ~np.isinf(self.time) & (self.event != _NOTED)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> FollowUp:
         """Some of the patients."""
@@ -77,7 +83,7 @@ def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
 
 
 def _events(reading: Reading, spec: OutcomeSpec, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Time and event code of every row; NaN and -1 where unknown."""
+    """Time and event code of every row, in the form of ``FollowUp``."""
     codes = {code: 0.0 for code in spec.censored} | {code: 1.0 for code in spec.codes}
     for number, competing in enumerate(spec.competing, 2):
         if competing.event is None:
@@ -110,8 +116,8 @@ def _events(reading: Reading, spec: OutcomeSpec, rows: Rows) -> tuple[NDArray[np
         at_censoring = happened & (code == 0) & (when <= best + SAME_MOMENT)
         wins = earlier | at_censoring
         best, code = np.where(wins, when, best), np.where(wins, number, code)
-        unknown = (theirs < 0) | (happened & np.isnan(when))
-        code = np.where(unknown, -1, code)
+        code = np.where((theirs == _UNKNOWN) | (happened & np.isnan(when)), _UNKNOWN, code)
+        code = np.where((theirs == _NOTED) | np.isinf(when), _NOTED, code)
     return best, code.astype(np.int64)
 
 
@@ -129,4 +135,5 @@ def _codes(
             column=column,
             rows=rows.position[undeclared],
         )
-    return np.where(np.isnan(values), -1, values).astype(np.int64)
+    known = np.where(np.isnan(values), _UNKNOWN, values)
+    return np.where(undeclared, _NOTED, known).astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
@@ -26,7 +27,7 @@ def visits_schema(variables: tuple[Variable, ...], n: int) -> pa.DataFrameSchema
     """Visits of ``n`` patients: position and time first, then the variables; sorted by both, each pair once."""
     keys = {
         "patient": pa.Column("int64", pa.Check.in_range(0, max(n - 1, 0))),
-        "time": pa.Column("float64", pa.Check.in_range(-1e9, 1e9)),
+        "time": pa.Column("float64", pa.Check(lambda time: np.isfinite(time), error="finite")),
     }
     return pa.DataFrameSchema(
         {**keys, **{variable.name: _column(variable) for variable in variables}},

@@ -17,6 +17,7 @@ from osler.cohort.findings import Findings
 from osler.cohort.manifest import MANIFEST, Manifest
 from osler.cohort.specs import RowsSpec
 from osler.errors import UsageError
+from osler.readers.columns import names_of
 from osler.readers.files import Folder
 from osler.readers.table import Table, TableFormat
 from osler.readers.tabular import read_table
@@ -101,21 +102,13 @@ class Reading:
         condition = parse_where(where)
         if not self.has_columns(table, condition.names):
             return None
-        try:
-            return condition.evaluate(table.frame(condition.names, position))
-        except UsageError as error:  # pragma: no cover - raw text fulfils every condition that parses
-            self.findings.add(
-                self.file, "conditions can be evaluated", "a condition on this table", str(error), "Correct it."
-            )
-            return None
+        return condition.evaluate(table.frame(condition.names, position))
 
     def has_columns(self, table: Table, columns: Sequence[str]) -> bool:
         """Whether the table has them all; each that it lacks is noted."""
         absent = [name for name in dict.fromkeys(columns) if name not in table]
-        headed = not any(name.replace(".", "").replace("-", "").isdigit() for name in table.columns[:50])
         for name in absent:
-            # A table without a header shows patients' values where names should stand: suggest none of those.
-            near = difflib.get_close_matches(name, table.columns, n=2) if headed else []
+            near = difflib.get_close_matches(name, names_of(table.columns), n=2)
             remedy = "Correct the name in the manifest, or the table."
             if near:
                 remedy = f"Did you mean {' or '.join(map(repr, near))}?"

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ["select_columns"]
+__all__ = ["names_of", "select_columns"]
 
 
 def select_columns(
@@ -41,3 +41,12 @@ def _fits(columns: Sequence[str], position: dict[str, int], pattern: str) -> set
             return set(range(first, last + 1))
     matches = re.compile(fnmatch.translate(pattern)).match
     return {i for i, name in enumerate(columns) if matches(name)}
+
+
+def names_of(columns: Sequence[str]) -> Sequence[str]:
+    """The columns, if they may be shown: none when a number stands among the first, as in a table without a header.
+
+    There the first patient's values stand where names should, and no message may show those.
+    """
+    first = (name.replace(".", "", 1).replace(",", "", 1).lstrip("+-") for name in columns[:50])
+    return () if any(name.isdigit() for name in first) else columns

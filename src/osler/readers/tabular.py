@@ -15,6 +15,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from osler.errors import DataError, Violation
+from osler.readers.columns import names_of
 from osler.readers.files import Folder, Limits, Source, gunzip, refuse, too_large
 from osler.readers.table import Table, TableFormat
 
@@ -170,7 +171,8 @@ def _check_shape(
     violations = []
     twins = [column for column, count in Counter(columns).items() if count > 1]
     if twins:
-        shown = ", ".join(repr(twin) for twin in twins[:5]) + (", ..." if len(twins) > 5 else "")
+        named = names_of(twins)
+        shown = ", ".join(repr(twin) for twin in named[:5]) + (", ..." if len(named) > 5 else "") or "names"
         violations.append(
             Violation(
                 name,
