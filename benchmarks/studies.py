@@ -55,7 +55,7 @@ def main() -> None:
 
 def _osler(*arguments: str) -> None:
     print("osler", *arguments, flush=True)
-    subprocess.run([sys.executable, "-m", "osler", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([sys.executable, "-m", "osler", *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def _heading() -> str:

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from osler.errors import UsageError
 from osler.units import DAYS_PER, days, duration
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ __all__ = ["MODEL_NAMES", "Duration", "Question", "StudyConfig", "digest"]
 ModelName = Literal[
     "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent"
 ]  # the models of osler.models, from the simplest to the richest
-MODEL_NAMES: tuple[str, ...] = ModelName.__args__  # type: ignore[attr-defined]
+MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 
 
 def _days(value: Any) -> float:
@@ -60,9 +60,11 @@ class StudyConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    landmarks: tuple[Duration, ...] = Field((0.0,), min_length=1, description="Moments of prediction.")
+    landmarks: tuple[Duration, ...] = Field(
+        ("0d",), min_length=1, validate_default=True, description="Moments of prediction."
+    )
     horizons: tuple[Duration, ...] = Field(min_length=1, description="How far ahead of a landmark risks are asked.")
-    models: tuple[ModelName, ...] = Field(MODEL_NAMES, min_length=1, description="Models to compare.")
+    models: tuple[ModelName, ...] = Field(get_args(ModelName), min_length=1, description="Models to compare.")
     folds: int = Field(5, ge=2, le=50, description="Patient-grouped folds of one repeat.")
     repeats: int = Field(1, ge=1, le=100, description="Repeats of the cross-validation.")
     seed: int = Field(20240, ge=0, description="Seed of everything drawn at random.")

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ class Study:
             self._tell("patient reports", done, len(wanted))
             path = folder / f"{name}.html"
             patient = self.cohort.patient(name)
-            write_whole(path, lambda part, who=patient: report_patient(part, model=model, patient=who, at=landmark))
+            write_whole(path, partial(report_patient, model=model, patient=patient, at=landmark))
             paths.append(path)
         self._tell("patient reports", len(wanted), len(wanted))
         return paths
@@ -207,7 +208,7 @@ def _gather(cohort: Cohort, config: StudyConfig, fitted: dict[tuple[str, int, in
     gathered = []
     for repeat in range(config.repeats):
         for i, landmark in enumerate(config.landmarks):
-            incidence = {}
+            incidence: dict[str, NDArray[np.float64]] = {}
             for name in config.models:
                 parts = [fitted[name, repeat, fold] for fold in range(config.folds)]
                 patient = np.concatenate([part[f"patient{i}"] for part in parts])
@@ -303,13 +304,11 @@ def _write(
     folder = result.folder
     write_whole(result.model, lambda part: save_model(model, part))
     for name in ("metrics", "differences", "calibration", "predictions"):
-        frame = getattr(result, name)
-        write_whole(folder / f"{name}.parquet", lambda part, frame=frame: frame.to_parquet(part, index=False))
+        frame: pd.DataFrame = getattr(result, name)
+        write_whole(folder / f"{name}.parquet", partial(frame.to_parquet, index=False))
     for name in ("metrics", "differences", "calibration"):
-        frame = getattr(result, name)
-        write_whole(
-            folder / f"{name}.csv", lambda part, frame=frame: frame.to_csv(part, index=False, lineterminator="\n")
-        )
+        text = getattr(result, name).to_csv(index=False, lineterminator="\n")
+        write_whole(folder / f"{name}.csv", partial(Path.write_text, data=text, encoding="utf-8"))
     model_digest = digest(result.model.read_bytes())
     run = {**result.run, "model_digest": model_digest}
     write_whole(

@@ -51,8 +51,9 @@ class Bar:
 def print_metrics(metrics: pd.DataFrame) -> None:
     """One table per landmark and horizon: models by measures, each with its interval."""
     console = _console()
-    for (landmark, horizon), cell in metrics.groupby(["landmark", "horizon"]):
+    for _, cell in metrics.groupby(["landmark", "horizon"]):
         first = cell.iloc[0]
+        landmark, horizon = float(first.landmark), float(first.horizon)
         size = f"{first.events:.0f} events, {first.at_risk:.0f} patients followed so far"
         title = f"At {duration(landmark)}, {duration(horizon)} ahead: {size}"
         table = Table(title=title, title_justify="left", title_style="bold")
@@ -60,8 +61,8 @@ def print_metrics(metrics: pd.DataFrame) -> None:
         for name in _SHOWN.values():
             table.add_column(name, justify="right")
         for model, rows in cell.groupby("model", sort=False):
-            by_measure = rows.set_index("measure")
-            values = [_interval(by_measure.loc[m]) if m in by_measure.index else "" for m in _SHOWN]
+            by_measure = {str(row["measure"]): row for _, row in rows.iterrows()}
+            values = [_interval(by_measure[m]) if m in by_measure else "" for m in _SHOWN]
             table.add_row(MODELS.get(str(model), str(model)), *values)
         console.print(table)
         for note in sorted({str(note) for note in cell["note"].dropna() if str(note)}):

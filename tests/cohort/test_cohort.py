@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from cohorts import YEAR, make_cohort
 from osler.cohort.schema import Schema
 from osler.cohort.split import assign_folds, folds

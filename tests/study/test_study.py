@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+
 from cohorts import YEAR, make_cohort
 from osler.cohort.outcome import Outcome
 from osler.config import StudyConfig
@@ -105,10 +106,10 @@ def test_a_held_out_patients_own_outcome_does_not_move_their_prediction(finished
     time[longest] += 5.0
     moved = replace(cohort, outcome=Outcome(time, cohort.outcome.event, cohort.outcome.causes))
     again = Study(moved, CONFIG, folder=tmp_path, workers=1).run()
-    who = cohort.pseudonyms[longest]
-    pd.testing.assert_frame_equal(
-        finished.predictions.query("patient == @who"), again.predictions.query("patient == @who")
-    )
+    theirs = [
+        result.predictions[result.predictions["patient"] == cohort.pseudonyms[longest]] for result in (finished, again)
+    ]
+    pd.testing.assert_frame_equal(*theirs)
 
 
 def test_run_json_names_data_configuration_code_and_model(finished, cohort):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -77,7 +78,7 @@ class Genomics:
     @property
     def available(self) -> NDArray[np.bool_]:
         """(n,) whether anything was measured."""
-        return np.isfinite(self.values).any(axis=1)
+        return np.asarray(np.isfinite(self.values).any(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,7 @@ class Cohort:
     actions: tuple[Any, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
     study: Any = None
-    pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[assignment]
+    pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if self.pseudonyms is None:
@@ -270,9 +271,9 @@ def draw_pseudonyms(key: str, identifiers: Iterable[str]) -> NDArray[np.object_]
     ``key`` is a digest of the data themselves: the same data give the same names, and somebody without the data
     cannot find out, by trying identifiers, who is meant.
     """
-    keys = [digest(key, str(identifier)) for identifier in identifiers]
+    keys = [hashlib.sha256(f"{key}:{identifier}".encode()).digest() for identifier in identifiers]
     rank = np.empty(len(keys), dtype=int)
-    rank[np.argsort(keys)] = np.arange(1, len(keys) + 1)
+    rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(1, len(keys) + 1)
     width = max(4, len(str(len(keys))))
     return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
 

@@ -77,7 +77,9 @@ class RiskModel(ABC):
         moment = days(at)
         landmark = self.schema_.conform(everyone).at(moment, at_risk=at_risk)
         if isinstance(cohort, Patient) and not len(landmark):
-            raise UsageError(f"the follow-up of patient {cohort.pseudonym} ended before the landmark {duration(moment)}")
+            raise UsageError(
+                f"the follow-up of patient {cohort.pseudonym} ended before the landmark {duration(moment)}"
+            )
         incidence, lower, upper = self._predict(landmark)
         return RiskCurve(
             patients=everyone.patients[landmark.patient],

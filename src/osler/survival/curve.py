@@ -77,7 +77,7 @@ class RiskCurve:
         return float(self.times[-1])
 
     def risk(self, horizon: float | str | ArrayLike, cause: int = 1) -> Floats:
-        """Cumulative incidence of ``cause`` (1-based) ``horizon`` (days after the landmark, or "5y"), linear in between.
+        """Cumulative incidence of ``cause`` (1-based) ``horizon`` days (or "5y") after the landmark, linear in between.
 
         Returns (n,) for one horizon, (n, H) for several. Raises BeyondSupport past the grid.
         """
@@ -102,8 +102,9 @@ class RiskCurve:
     def take(self, positions: Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]) -> RiskCurve:
         """The curves of some patients, by position or mask."""
         index = np.asarray(positions)
-        bands = {name: None if (v := getattr(self, name)) is None else v[index] for name in ("lower", "upper")}
-        return replace(self, patients=self.patients[index], incidence=self.incidence[index], **bands)
+        lower = None if self.lower is None else self.lower[index]
+        upper = None if self.upper is None else self.upper[index]
+        return replace(self, patients=self.patients[index], incidence=self.incidence[index], lower=lower, upper=upper)
 
     def _check(self, horizon: Floats) -> None:
         if horizon.size and (horizon.max() > self.horizon * (1 + 1e-9) or horizon.min() < 0):
