@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from lifelines import CoxPHFitter
 
-from osler.survival.ridge import breslow, fit_ridge_cox
+from osler.survival import ridge
+from osler.survival.ridge import baseline_hazard, fit_ridge_cox
 
 
 def _data(n=300, p=4, seed=0, ties=False, beta=(1.0, -0.5)):
@@ -41,26 +42,58 @@ def test_coefficients_and_baseline_are_those_of_lifelines(penalty):
         assert fit.log_likelihood == pytest.approx(peer.log_likelihood_, rel=1e-8)
 
 
-def test_ties_are_breslows():
+def test_ties_are_efrons():
     """The maximum of the likelihood written out term by term."""
     X, time, event = _data(n=80, p=2, ties=True)
     fit = fit_ridge_cox(X, time, event, {"all": np.arange(2)}, penalty=2.0)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0, ddof=1)
+    ours = fit_ridge_cox(Z, time, event, {"all": np.arange(2)}, penalty=0.0)
+    np.testing.assert_allclose(ours.beta, _lifelines(Z, time, event, 0.0).params_.to_numpy(), rtol=1e-5)
 
     def objective(beta):
         eta = X @ beta
-        terms = [eta[i] - np.log(np.exp(eta[time >= time[i]]).sum()) for i in np.flatnonzero(event)]
-        return sum(terms) - (beta**2).sum()
+        value = -(beta**2).sum()
+        for t in np.unique(time[event]):
+            tied = event & (time == t)
+            at_risk, dying = np.exp(eta[time >= t]).sum(), np.exp(eta[tied]).sum()
+            value += eta[tied].sum()
+            value -= sum(np.log(at_risk - share * dying) for share in np.arange(tied.sum()) / tied.sum())
+        return value
 
     assert len(np.unique(time[event])) < event.sum()
     best = objective(fit.beta)
     for step in 1e-3 * np.vstack([np.eye(2), -np.eye(2)]):
         assert objective(fit.beta + step) < best
     assert fit.log_likelihood == pytest.approx(best + (fit.beta**2).sum())
-    hazard = [(event & (time == t)).sum() / np.exp(X[time >= t] @ fit.beta).sum() for t in fit.time]
-    np.testing.assert_allclose(fit.hazard, np.array(hazard) * np.exp(fit.centre @ fit.beta))
-    moments, increments = breslow(X @ fit.beta, time, event)
+    moments, hazard = baseline_hazard(X @ fit.beta, time, event)
     np.testing.assert_array_equal(moments, fit.time)
-    np.testing.assert_allclose(increments, hazard)
+    np.testing.assert_allclose(fit.hazard, hazard * np.exp(fit.centre @ fit.beta))
+
+
+def test_all_events_on_one_day():
+    """Efron's baseline is then the share of patients with the event, as Kaplan-Meier has it."""
+    time = np.where(np.arange(200) < 70, 30.0, 31.0)
+    moments, hazard = baseline_hazard(np.zeros(200), time, time == 30)
+    assert moments.tolist() == [30.0]
+    assert -np.expm1(-hazard[0]) == pytest.approx(0.35, abs=0.002)
+
+
+def test_scores_sum_to_the_gradient_and_predict_leaving_one_out():
+    X, time, event = _data(n=70, p=3, ties=True, seed=6)
+    risk, beta = ridge._RiskSets(X, time, event), np.array([0.4, -0.2, 0.1])
+    scores = risk.scores(beta)
+    gradient, hessian = risk.gradient_and_hessian(beta)
+    np.testing.assert_allclose(scores.sum(axis=0), gradient, atol=1e-10)
+    numeric = [(risk.log_likelihood(beta + 1e-5 * e) - risk.log_likelihood(beta - 1e-5 * e)) / 2e-5 for e in np.eye(3)]
+    np.testing.assert_allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
+    second = [(risk.gradient_and_hessian(beta + 1e-5 * e)[0] - gradient) / 1e-5 for e in np.eye(3)]
+    np.testing.assert_allclose(hessian, -np.array(second), rtol=1e-3, atol=1e-3)
+    fit = fit_ridge_cox(X, time, event, {"all": np.arange(3)}, penalty=1.0)
+    at_fit = risk.scores(fit.beta) @ fit.covariance
+    for i in (0, 11, 42):
+        rest = np.arange(70) != i
+        without = fit_ridge_cox(X[rest], time[rest], event[rest], {"all": np.arange(3)}, penalty=1.0)
+        np.testing.assert_allclose(fit.beta - without.beta, at_fit[i], atol=0.02)
 
 
 def test_centre_is_the_mean_of_the_risk_sets():
@@ -114,7 +147,8 @@ def test_repeated_rows_buy_nothing():
     assert thrice.design_effect == pytest.approx(3, rel=0.15)
     np.testing.assert_allclose(thrice.beta, once.beta, atol=0.03)
     np.testing.assert_allclose(np.diag(thrice.covariance), np.diag(once.covariance), rtol=0.25)
-    assert thrice.variance.sum() == pytest.approx(once.variance.sum(), rel=0.25)
+    early = len(once.time) // 2  # the last risk sets are so small that copies are ties that matter
+    assert thrice.variance[:early].sum() == pytest.approx(once.variance[:early].sum(), rel=0.25)
 
 
 def test_without_events_or_columns():

@@ -23,14 +23,15 @@ from osler.features.scale import dot_rows
 from osler.models.base import RiskModel
 from osler.models.rows import by_chunks, training_rows
 from osler.survival.competing import fine_grid, incidence_band, incidence_from_hazards
-from osler.survival.ridge import fit_ridge_cox
+from osler.survival.ridge import RidgeCox, fit_ridge_cox
 
 __all__ = ["WeibullAFT"]
 
 Floats = NDArray[np.float64]
 _ROWS = 20_000  # more rows make lifelines slow and hardly move a parametric fit
 _LEAST_EVENTS = 3
-_ATTEMPTS = 4
+_ATTEMPTS = 3
+_STEEPEST = 50.0  # shape of events that all come at one time, as when an outcome is known by a fixed day
 
 
 class WeibullAFT(RiskModel):
@@ -39,8 +40,8 @@ class WeibullAFT(RiskModel):
     lifelines' ``WeibullAFTFitter`` fits it to the rows of all training landmarks, censored at the longest horizon, with
     terms s and s^2 of the landmark. A Weibull model is one of proportional hazards too, so the penalties are those
     that marginal likelihood chooses for a Cox model of the same rows. Where lifelines does not converge the penalty is
-    raised, and in the end a constant hazard is taken; a note says so. Incidences come from all cause-specific hazards
-    by numerical integration on an eighth of the grid's steps.
+    raised, and in the end the coefficients are those of the Cox model; a note says so. Incidences come from all
+    cause-specific hazards by numerical integration on an eighth of the grid's steps.
 
     Args:
         question: landmarks and horizons.
@@ -81,10 +82,11 @@ class WeibullAFT(RiskModel):
             # A log hazard ratio is minus the shape times the coefficient on log time.
             exchange = ridge.design_effect * _crude_shape(time / horizon, happened) ** 2
             penalties = _by_column(ridge.penalty, groups, X.shape[1]) * exchange
-            weibull, attempts = _fit_weibull(X, time / horizon, happened, penalties, ridge.design_effect)
+            weibull, attempts = _fit_weibull(X, time / horizon, happened, penalties, ridge)
             self._causes.append(weibull)
             if attempts > 1:
-                remedy = "a constant hazard was taken" if attempts > _ATTEMPTS else "its penalty was raised"
+                taken = "its coefficients are those of a Cox model over a Weibull baseline"
+                remedy = taken if attempts > _ATTEMPTS else "its penalty was raised"
                 self.notes_.append(f"{self.label}: the fit for {name!r} did not converge; {remedy}.")
 
     def _new_design(self) -> Design:
@@ -161,17 +163,17 @@ class _Weibull:
 
 
 def _fit_weibull(
-    X: Floats, time: Floats, event: NDArray[np.bool_], penalty: Floats, effect: float
+    X: Floats, time: Floats, event: NDArray[np.bool_], penalty: Floats, ridge: RidgeCox
 ) -> tuple[_Weibull, int]:
-    """The fit and the number of attempts it took; one more than allowed means a constant hazard."""
+    """The fit and the number of attempts it took; one more than allowed means that none succeeded."""
     if not event.any():
         return _Weibull(np.zeros(X.shape[1]), None, 1.0, np.zeros((X.shape[1] + 2,) * 2)), 1
-    if event.sum() >= _LEAST_EVENTS:
+    if len(np.unique(time[event])) >= _LEAST_EVENTS:
         for attempt in range(_ATTEMPTS):
-            fitted = _lifelines_fit(X, time, event, penalty * 10.0**attempt, effect)
+            fitted = _lifelines_fit(X, time, event, penalty * 10.0**attempt, ridge.design_effect)
             if fitted is not None:
                 return fitted, attempt + 1
-    return _constant(X, time, event, effect), _ATTEMPTS + 1
+    return _with_coefficients_of(ridge, time, event), _ATTEMPTS + 1
 
 
 def _lifelines_fit(
@@ -200,15 +202,22 @@ def _lifelines_fit(
     return _Weibull(value[:-2], float(value[-2]), float(np.exp(value[-1])), covariance)
 
 
-def _constant(X: Floats, time: Floats, event: NDArray[np.bool_], effect: float) -> _Weibull:
-    events, p = float(event.sum()), X.shape[1]
-    covariance = np.zeros((p + 2, p + 2))
-    covariance[p, p] = effect / events
-    return _Weibull(np.zeros(p), float(np.log(time.sum() / events)), 1.0, covariance)
+def _with_coefficients_of(ridge: RidgeCox, time: Floats, event: NDArray[np.bool_]) -> _Weibull:
+    """A Weibull baseline of crude shape under the log hazard ratios of a Cox model, equal to it at the horizon."""
+    shape = _crude_shape(time, event, most=_STEEPEST)
+    at_horizon = float(ridge.hazard.sum())
+    log_rate = np.log(at_horizon)
+    # log hazard = log rate + (x - centre) beta: as a form in (x, 1), and per unit of shape.
+    form = np.column_stack([np.eye(len(ridge.beta)), -ridge.centre])
+    level = form.T @ ridge.covariance @ form
+    level[-1, -1] += ridge.variance.sum() / at_horizon**2
+    covariance = np.zeros((len(ridge.beta) + 2,) * 2)
+    covariance[:-1, :-1] = level / shape**2
+    return _Weibull(-ridge.beta / shape, float((ridge.centre @ ridge.beta - log_rate) / shape), shape, covariance)
 
 
-def _crude_shape(time: Floats, event: NDArray[np.bool_]) -> float:
-    """Maximum likelihood shape of a Weibull distribution without covariates, within 1/3 and 3; 1 without events."""
+def _crude_shape(time: Floats, event: NDArray[np.bool_], most: float = 3.0) -> float:
+    """Maximum likelihood shape of a Weibull distribution without covariates, from 1/3 to ``most``; 1 without events."""
     if not event.any():
         return 1.0
     logs = np.log(time)
@@ -217,7 +226,7 @@ def _crude_shape(time: Floats, event: NDArray[np.bool_]) -> float:
         power = np.exp(shape * logs)
         return float((power * logs).sum() / power.sum() - 1 / shape - logs[event].mean())
 
-    low, high = 1 / 3, 3.0
+    low, high = 1 / 3, most
     if excess(low) > 0 or excess(high) < 0:
         return low if excess(low) > 0 else high
     return float(brentq(excess, low, high))

@@ -19,7 +19,7 @@ from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
 from osler.models.rows import by_chunks, training_rows
 from osler.survival.competing import fine_grid, incidence_from_hazards, onto_cells
-from osler.survival.ridge import breslow
+from osler.survival.ridge import baseline_hazard
 
 __all__ = ["BoostedCox", "BoostedHazard"]
 
@@ -33,8 +33,8 @@ _BINS = 8
 class _Boosted(RiskModel):
     """Settings and training rows of both.
 
-    Trees see what is missing as missing. The number of rounds is the median of what early stopping finds on three
-    patient-grouped folds of the training patients; then all of them are used. No bands are stated.
+    Trees see what is missing as missing. The number of rounds is that with the least mean loss on three patient-grouped
+    folds of the training patients, each with early stopping; then all of them are used. No bands are stated.
 
     Args:
         question: landmarks and horizons.
@@ -133,7 +133,7 @@ class BoostedCox(_Boosted):
                     "its hazard does not depend on the patient."
                 )
             self._boosters.append(booster)
-            hazards.append(onto_cells(*breslow(_margin(booster, X), time, happened), edges))
+            hazards.append(onto_cells(*baseline_hazard(_margin(booster, X), time, happened), edges))
         self._hazard = np.stack(hazards)
 
     def _grow(
@@ -171,7 +171,8 @@ class BoostedHazard(_Boosted):
 
     Every row is repeated for each interval that it entered, with the interval as a column (so effects may change with
     time) and with the log odds of everybody in that interval as the starting margin. A row censored within an interval
-    counts for the share of it that was seen. Within an interval hazards are constant and keep their proportion.
+    counts for the share of it that was seen. Within an interval the hazards of the causes keep their proportion and
+    follow the course of everybody's hazard.
     """
 
     name = "boosted_hazard"
@@ -181,6 +182,7 @@ class BoostedHazard(_Boosted):
     def _learn(self, X: Floats, time: Floats, event: NDArray[np.int64], fold: NDArray[np.int64] | None) -> None:
         self._edges = _interval_edges(self.question.grid)
         row, interval, label, weight = _person_periods(time, event, self._edges)
+        self._profile = self._profile_within_intervals(time, event)
         self._start = _starting_margins(interval, label, weight, len(self._edges) - 1, len(self.causes_))
         Z, start = np.column_stack([X[row], interval]), self._start[interval]
 
@@ -209,11 +211,20 @@ class BoostedHazard(_Boosted):
         any_event = np.clip(1 - chance[:, 0], 0.0, 1 - 1e-12)
         total = -np.log1p(-any_event)
         share = chance[:, 1:] / np.maximum(any_event, 1e-300)[:, None]
-        rate = share * (total / np.diff(self._edges))[:, None, :]
+        hazards = (share * total[:, None, :])[:, :, self._interval_of_cell()] * self._profile
+        return incidence_from_hazards(hazards, len(self._profile) // (len(self.question.grid) - 1))
+
+    def _interval_of_cell(self) -> NDArray[np.int64]:
+        return np.searchsorted(self._edges, fine_grid(self.question.grid)[1:], "left") - 1
+
+    def _profile_within_intervals(self, time: Floats, event: NDArray[np.int64]) -> Floats:
+        """(C,) share of its interval's hazard that falls into each cell, from everybody's events; even without any."""
         cells = fine_grid(self.question.grid)
-        of_cell = np.searchsorted(self._edges, cells[1:], "left") - 1
-        every = len(of_cell) // (len(self.question.grid) - 1)
-        return incidence_from_hazards(rate[:, :, of_cell] * np.diff(cells), every)
+        hazard = onto_cells(*baseline_hazard(np.zeros(len(time)), time, event > 0), cells)
+        of_cell = self._interval_of_cell()
+        sums = np.bincount(of_cell, weights=hazard)[of_cell]
+        even = np.diff(cells) / np.diff(self._edges)[of_cell]
+        return np.divide(hazard, sums, out=even, where=sums > 0)
 
     def state(self) -> dict[str, Any]:
         """Design, intervals, starting margins and trees."""
@@ -221,13 +232,14 @@ class BoostedHazard(_Boosted):
             "design": self._design.state(),
             "edges": self._edges,
             "start": self._start,
+            "profile": self._profile,
             "booster": _raw(self._booster),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
         self._design = self._new_design().restore(state["design"])
-        self._edges, self._start = state["edges"], state["start"]
+        self._edges, self._start, self._profile = state["edges"], state["start"], state["profile"]
         self._booster = _booster(state["booster"])
 
 
@@ -238,21 +250,28 @@ def _rounds(
     happened: NDArray[np.bool_],
     fold: NDArray[np.int64] | None,
 ) -> int:
-    """Median over folds of the rounds after which the held-out part stops improving; 0 where no fold can tell."""
-    best = []
+    """Rounds at which the mean loss of the held-out parts is least; 0 where no fold can tell."""
+    curves = []
     for held in np.unique(fold) if fold is not None else []:
         out = fold == held
         if happened[out].any() and happened[~out].sum() >= _LEAST_EVENTS // 2:
-            booster = xgb.train(
+            losses: dict[str, dict[str, list[float]]] = {}
+            xgb.train(
                 parameters,
                 data(~out),
                 most,
                 evals=[(data(out), "held_out")],
+                evals_result=losses,
                 early_stopping_rounds=_PATIENCE,
                 verbose_eval=False,
             )
-            best.append(booster.best_iteration + 1)
-    return int(np.median(best)) if best else 0
+            curves.append(np.array(losses["held_out"][parameters["eval_metric"]]))
+    if not curves:
+        return 0
+    # A fold that stopped early is taken to stay where it was.
+    longest = max(len(curve) for curve in curves)
+    mean = np.mean([np.append(curve, np.full(longest - len(curve), curve[-1])) for curve in curves], axis=0)
+    return int(mean.argmin()) + 1
 
 
 def _interval_edges(grid: Floats) -> Floats:

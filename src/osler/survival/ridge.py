@@ -1,6 +1,6 @@
 """Ridge Cox regression whose penalties, one per group of columns, are chosen by marginal likelihood.
 
-The penalised partial likelihood (Breslow's form for ties) is maximised by Newton's method. A ridge is a normal prior,
+The penalised partial likelihood (Efron's form for ties) is maximised by Newton's method. A ridge is a normal prior,
 so its precision can be estimated from the data: each group's penalty is updated by the Fellner-Schall step (Wood and
 Fasiolo, Biometrics 2017;73:1071), which needs no refitting on folds and handles many groups at once. Rows of one
 patient at several landmarks repeat the same information; the likelihood is then divided by the design effect, the
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from osler.errors import UsageError
 
-__all__ = ["RidgeCox", "breslow", "fit_ridge_cox"]
+__all__ = ["RidgeCox", "baseline_hazard", "fit_ridge_cox"]
 
 Floats = NDArray[np.float64]
 _START, _LEAST, _MOST = 10.0, 1e-2, 1e6
 _ROUNDS = 40
 _NEWTON_STEPS = 30
 _TOLERANCE = 1e-8
+_STEEPEST = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class RidgeCox:
         covariance: (P, P) posterior covariance of ``beta`` given the penalties, design effect included.
         centre: (P,) mean covariates of the risk sets at the events; the baseline is that of such a row.
         time: (J,) distinct event times, ascending.
-        hazard: (J,) Breslow increments of the baseline cumulative hazard at them.
+        hazard: (J,) increments of the baseline cumulative hazard at them (Breslow's estimator, Efron's where tied).
         variance: (J,) variance of each increment, design effect included.
         penalty: group name -> penalty, on the scale of -log likelihood + penalty / 2 * |beta|^2.
         log_likelihood: partial log-likelihood without the penalty.
@@ -103,62 +104,95 @@ def fit_ridge_cox(
     return _finished(risk, beta, chosen, groups, effect)
 
 
-def breslow(eta: Floats, time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def baseline_hazard(eta: Floats, time: Floats, event: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Distinct event times (J,) and the baseline hazard's increments (J,) at them, given log relative hazards (R,)."""
     risk = _RiskSets(eta[:, None], time, event)
-    _, total, _ = risk.weights(np.ones(1))
-    return risk.moments, risk.deaths / total
+    hazard, _ = risk.baseline(risk.at(np.ones(1)))
+    return risk.moments, hazard
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """At one value of the coefficients: relative hazards (R,), and of the E events the sum and mean of their risk sets.
+
+    Where d events are tied, the l-th of them (from 0) sees the share 1 - l / d of those who die with it.
+    """
+
+    w: Floats
+    total: Floats
+    mean: Floats
 
 
 class _RiskSets:
-    """Rows by descending time, so that every risk set is a head of them; everything is summed over heads."""
+    """Rows, and the events among them, by descending time: every risk set is a head of the rows.
+
+    Efron's form for ties (J Am Stat Assoc 1977;72:557): where many events fall on one day, as for an outcome known by a
+    fixed day, neither coefficients nor baseline are drawn to zero as they are in Breslow's.
+    """
 
     def __init__(self, X: Floats, time: Floats, event: NDArray[np.bool_]) -> None:
         self.order = np.argsort(-time, kind="stable")
-        self.X, self.time, self.event = X[self.order], time[self.order], event[self.order]
-        self.moments, count = np.unique(self.time[self.event], return_counts=True)
-        self.deaths = count.astype(float)
-        self.size = np.searchsorted(-self.time, -self.moments, "right")  # rows at risk at each event time
-        self.passed = np.searchsorted(self.moments, self.time, "right")  # event times each row lived through
-        self.events_sum = self.X[self.event].sum(axis=0)
+        self.X, self.time = X[self.order], time[self.order]
+        self.dead = np.flatnonzero(event[self.order])
+        moments = self.time[self.dead]
+        self.moments, self.tie, ties = np.unique(moments, return_inverse=True, return_counts=True)
+        first = np.searchsorted(-moments, -moments, "left")
+        self.spared = (np.arange(len(moments)) - first) / ties[self.tie]
+        self.size = np.searchsorted(-self.time, -moments, "right")  # rows at risk at each event
+        self.later = np.searchsorted(-moments, -self.time, "left")  # events after each row's time
+        self.events_sum = self.X[self.dead].sum(axis=0)
 
-    def weights(self, beta: Floats) -> tuple[Floats, Floats, Floats]:
-        """Relative hazards (R,), their sum (J,) and mean covariates (J, P) in the risk sets."""
-        eta = self.X @ beta
-        w = np.exp(np.clip(eta, -50, 50))
-        total = np.cumsum(w)[self.size - 1]
-        mean = np.cumsum(w[:, None] * self.X, axis=0)[self.size - 1] / total[:, None]
-        return w, total, mean
+    def at(self, beta: Floats) -> _Sums:
+        w = np.exp(np.clip(self.X @ beta, -_STEEPEST, _STEEPEST))
+        weighted = w[:, None] * self.X
+        total = np.cumsum(w)[self.size - 1] - self.spared * self._by_tie(w[self.dead])[self.tie]
+        summed = np.cumsum(weighted, axis=0)[self.size - 1]
+        summed -= self.spared[:, None] * self._by_tie(weighted[self.dead])[self.tie]
+        return _Sums(w, total, summed / total[:, None])
 
     def log_likelihood(self, beta: Floats) -> float:
-        eta = np.clip(self.X @ beta, -50, 50)
-        total = np.cumsum(np.exp(eta))[self.size - 1]
-        return float(eta[self.event].sum() - (self.deaths * np.log(total)).sum())
+        eta = np.clip(self.X @ beta, -_STEEPEST, _STEEPEST)
+        w = np.exp(eta)
+        total = np.cumsum(w)[self.size - 1] - self.spared * self._by_tie(w[self.dead])[self.tie]
+        return float(eta[self.dead].sum() - np.log(total).sum())
 
     def gradient_and_hessian(self, beta: Floats) -> tuple[Floats, Floats]:
-        w, total, mean = self.weights(beta)
-        gradient = self.events_sum - self.deaths @ mean
-        exposure = w * self._lived(self.deaths / total)
-        scaled = mean * np.sqrt(self.deaths)[:, None]
-        return gradient, (self.X * exposure[:, None]).T @ self.X - scaled.T @ scaled
+        sums = self.at(beta)
+        exposure = sums.w * self._lived(1 / sums.total)
+        exposure[self.dead] -= sums.w[self.dead] * self._by_tie(self.spared / sums.total)[self.tie]
+        hessian = (self.X * exposure[:, None]).T @ self.X - sums.mean.T @ sums.mean
+        return self.events_sum - sums.mean.sum(axis=0), hessian
 
     def hessian(self, beta: Floats) -> Floats:
         return self.gradient_and_hessian(beta)[1]
 
     def scores(self, beta: Floats) -> Floats:
         """(R, P) score residuals in the order of the rows given; they sum to the gradient."""
-        w, total, mean = self.weights(beta)
-        hazard = self.deaths / total
-        cumulative = np.vstack([np.zeros(self.X.shape[1]), np.cumsum(hazard[:, None] * mean, axis=0)])[self.passed]
-        residual = -w[:, None] * (self.X * self._lived(hazard)[:, None] - cumulative)
-        at = np.searchsorted(self.moments, self.time[self.event])
-        residual[self.event] += self.X[self.event] - mean[at]
+        sums = self.at(beta)
+        rate, drift = 1 / sums.total, sums.mean / sums.total[:, None]
+        residual = -sums.w[:, None] * (self.X * self._lived(rate)[:, None] - self._lived(drift))
+        own = self.X[self.dead] * self._by_tie(self.spared * rate)[self.tie, None]
+        own -= self._by_tie(self.spared[:, None] * drift)[self.tie]
+        shared = self._by_tie(sums.mean) / np.bincount(self.tie)[:, None]  # the mean that each of the tied events meets
+        residual[self.dead] += self.X[self.dead] - shared[self.tie] + sums.w[self.dead, None] * own
         out = np.empty_like(residual)
         out[self.order] = residual
         return out
 
-    def _lived(self, increments: Floats) -> Floats:
-        return np.concatenate([[0.0], np.cumsum(increments)])[self.passed]
+    def baseline(self, sums: _Sums) -> tuple[Floats, Floats]:
+        """(J,) increments of the cumulative hazard of a row with relative hazard one, and their variances."""
+        return self._by_tie(1 / sums.total), self._by_tie(1 / sums.total**2)
+
+    def _by_tie(self, values: Floats) -> Floats:
+        """Sums of (E, ...) values of the events over those at the same time (J, ...), times ascending."""
+        out = np.zeros((len(self.moments), *values.shape[1:]))
+        np.add.at(out, self.tie, values)
+        return out
+
+    def _lived(self, values: Floats) -> Floats:
+        """(R, ...) sums of (E, ...) values over the events up to each row's own time."""
+        tails = np.concatenate([np.cumsum(values[::-1], axis=0)[::-1], np.zeros((1, *values.shape[1:]))])
+        return tails[self.later]
 
 
 def _newton(risk: _RiskSets, beta: Floats, ridge: Floats) -> Floats:
@@ -209,16 +243,17 @@ def _finished(
 ) -> RidgeCox:
     ridge = _spread(chosen, groups, len(beta))
     beta = _newton(risk, beta, ridge * effect)
-    _, total, mean = risk.weights(beta)
-    centre = risk.deaths @ mean / risk.deaths.sum()
-    at_centre = np.exp(centre @ beta)
+    sums = risk.at(beta)
+    centre = sums.mean.mean(axis=0)
+    at_centre = np.exp(np.clip(centre @ beta, -_STEEPEST, _STEEPEST))
+    hazard, variance = risk.baseline(sums)
     return RidgeCox(
         beta=beta,
         covariance=_inverse(risk.hessian(beta) / effect + np.diag(ridge)),
         centre=centre,
         time=risk.moments,
-        hazard=at_centre * risk.deaths / total,
-        variance=effect * at_centre**2 * risk.deaths / total**2,
+        hazard=at_centre * hazard,
+        variance=effect * at_centre**2 * variance,
         penalty=chosen,
         log_likelihood=risk.log_likelihood(beta),
         design_effect=effect,
