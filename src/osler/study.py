@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,8 +97,8 @@ class Study:
         config = self._config()
         folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
         folder.mkdir(parents=True, exist_ok=True)
-        cache = folder / "cache"
-        cache.mkdir(exist_ok=True)
+        cache = folder / "cache" / code_digest()[:16]
+        cache.mkdir(parents=True, exist_ok=True)
 
         fitted = self._cross_validate(config, cache)
         curves = _gather(self.cohort, config, fitted)
@@ -110,6 +111,9 @@ class Study:
             folder, evaluation.metrics, evaluation.differences, evaluation.calibration, predictions, choice, run
         )
         _write(result, self.cohort, config, model, durations={key: fit["seconds"] for key, fit in fitted.items()})
+        # What other code left behind can never be used again.
+        for stale in set(cache.parent.iterdir()) - {cache}:
+            shutil.rmtree(stale, ignore_errors=True)
         return result
 
     def report_patients(self, result: StudyResult, count: int) -> list[Path]:

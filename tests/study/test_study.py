@@ -64,23 +64,25 @@ def test_metrics_hold_every_cell_with_an_interval(finished):
 
 def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, cohort):
     before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
-    stamps = {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").iterdir()}
+    stamps = {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").rglob("*.*")}
     Study(cohort, CONFIG, folder=finished.folder, workers=1).run()
-    assert {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").iterdir()} == stamps
+    assert {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").rglob("*.*")} == stamps
     after = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     assert [path.name for path in before if before[path] != after[path]] == []
 
 
 def test_a_killed_run_goes_on_where_it_was(finished, cohort, tmp_path):
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    done = sorted((finished.folder / "cache").glob("*.npz"))[:4]
+    done = sorted((finished.folder / "cache").rglob("*.npz"))[:4]
+    cache = tmp_path / "cache" / done[0].parent.name
+    cache.mkdir(parents=True)
+    (cache.parent / "made-by-other-code").mkdir()
     for path in done:
         (cache / path.name).write_bytes(path.read_bytes())
     told = []
     result = Study(cohort, CONFIG, folder=tmp_path, workers=1, progress=lambda *step: told.append(step)).run()
     assert told[0] == ("cross-validation", 4, 6)
     pd.testing.assert_frame_equal(result.metrics, finished.metrics)
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
 def test_a_changed_input_or_setting_is_computed_anew(finished, cohort):
