@@ -46,7 +46,7 @@ bench: $(READY) ## speed and accuracy on simulated and real cohorts (minutes); r
 	@$(BIN)/python benchmarks/studies.py --data $(DATA)
 
 reference: ## compute tests/reference/*.json anew; needs R with the packages named in tests/reference/README.md
-	@Rscript tests/reference/make_reference.R
+	@cd tests/reference && Rscript make_reference.R
 
 clean: ## remove what was built; reports and data stay
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
