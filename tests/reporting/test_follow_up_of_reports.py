@@ -35,10 +35,17 @@ def test_without_censoring_the_incidence_is_the_share():
 
 
 def test_curves_stop_where_fewer_than_ten_are_seen():
-    time = np.concatenate([np.full(50, 5.0), np.full(41, 8.0), np.full(9, 30.0)])
+    time = np.concatenate([np.full(25, 4.0), np.full(25, 5.0), np.full(41, 8.0), np.full(9, 30.0)])
     told = follow_up(_cohort(time, np.concatenate([np.ones(50), np.zeros(50)])), CONFIG)
     assert max(point["time"] for curve in told["curves"] for point in curve["points"]) <= 8.0
     assert all(value["value"] is None for row in told["rows"][:2] for value in row["causes"])
+
+
+def test_an_outcome_known_at_one_time_has_no_curve():
+    told = follow_up(_cohort(np.full(60, 10.0), np.repeat([1, 0], 30)), CONFIG)
+    assert told["curves"] == []
+    assert told["fixed"] == "Whether the event happened is known at 10 days, not when."
+    assert told["rows"][0]["causes"][0]["value"] == 0.5
 
 
 def test_median_follow_up_reverses_the_roles_of_event_and_censoring():

@@ -154,6 +154,23 @@ def test_a_horizon_past_the_curve_is_refused(cohort, model, patient):
         patient_summary(patient=patient, model=model, cohort=cohort, at="1y", horizons=["30y"])
 
 
+def test_an_outcome_known_at_one_time_has_no_course_of_risk(cohort, model, patient, tmp_path):
+    class AtTheEnd(type(model)):
+        def _predict(self, landmark):
+            incidence, lower, upper = (values.copy() for values in super()._predict(landmark))
+            for values in (incidence, lower, upper):
+                values[:, :, :-1] = 0.0
+            return incidence, lower, upper
+
+    fixed = AtTheEnd(QUESTION).fit(cohort)
+    page = Page(
+        write_patient_report(tmp_path / "f.html", patient=patient, model=fixed, cohort=cohort, at="1y").read_text()
+    )
+    assert "known at 4 years only" in page.words
+    assert "Event-free time" not in page.words
+    assert page.problems == []
+
+
 def test_the_whole_report_explains_by_itself(cohort, patient, tmp_path):
     model = create("cox", QUESTION).fit(cohort.without("rna", "scan", "slide"))
     page = Page(report_patient(tmp_path / "whole.html", model=model, patient=patient, at="1y", run=RUN).read_text())

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cohorts import YEAR, make_cohort
-from osler.reporting.table_one import modality_rows, table_one
+from osler.reporting.table_one import modality_label, modality_rows, table_one
 
 
 def _rows(cohort, landmark=0.0):
@@ -80,6 +80,13 @@ def test_modalities_count_patients_known_by_the_landmark():
     assert rows["rna"]["patients"] == int(cohort.genomics["rna"].available.sum())
     assert rows["scan"]["patients"] == len(cohort.images["scan"].visit)
     assert rows["record"]["share"] == 1.0
+
+
+def test_modalities_go_by_their_labels():
+    cohort = make_cohort(60)
+    images = {**cohort.images, "scan": replace(cohort.images["scan"], label="Chest x-ray")}
+    assert "Chest x-ray" in {row["name"] for row in modality_rows(replace(cohort, images=images), 0.0)}
+    assert modality_label(cohort, "mri_volume") == "mri volume"
 
 
 def test_a_modality_that_few_lack_is_withheld():

@@ -43,9 +43,12 @@ def test_no_skill_is_said_first():
     nothing = frames({"reference": 0.0, "cox": 0.01, "recurrent": -0.05})
     told = _summary(found=nothing, chosen=choice("cox", "cox"))["answer"]
     assert told["tone"] == "none"
-    assert told["headline"].startswith("No model predicts better than the average risk")
-    told = _summary(chosen=choice("reference", "cox"))["answer"]
-    assert told["tone"] == "none"
+    assert told["headline"].startswith("No model was shown to predict better than the average risk")
+    summary = _summary(chosen=choice("reference", "cox"))
+    assert summary["answer"]["tone"] == "none"
+    assert summary["told_first"] == "Cox", "numbers of what came nearest, not of knowing nothing"
+    assert summary["answer"]["facts"][0]["value"] == "0.750"
+    assert _summary(chosen=choice("reference", "reference"))["told_first"] == "Recurrent (Osler)"
 
 
 def test_skill_in_some_places_only_is_not_called_skill():

@@ -26,13 +26,17 @@ def follow_up(cohort: Cohort, config: StudyConfig) -> dict[str, Any]:
     A cause with fewer than ten events is not told: its curve would let them be counted.
 
     Returns:
-        ``{"median": sentence or None, "causes": [name], "curves": [{"cause", "points"}], "rows": [...], "finding"}``.
+        ``{"median": sentence or None, "causes": [name], "curves": [{"cause", "points"}], "fixed": sentence or None,
+        "rows": [...], "finding", "withheld": [name]}``; there are no curves where every event has one time.
         Points are ``{"time" (days), "value", "lower", "upper"}``, rows
         ``{"landmark", "horizon", "at_risk" (text), "causes": [{"value", "lower", "upper"}]}``.
     """
     assert cohort.outcome is not None
     first, longest = min(config.landmarks), max(config.horizons)
     told = [name for name, n in cohort.outcome.events().items() if n >= SMALLEST]
+    from_first = _from(cohort.outcome, first)
+    happened = from_first.time[from_first.event > 0]
+    fixed = len(happened) > 0 and bool(np.all(happened == happened[0]))
     rows = [
         {
             "landmark": landmark,
@@ -47,7 +51,8 @@ def follow_up(cohort: Cohort, config: StudyConfig) -> dict[str, Any]:
     return {
         "median": _median(cohort.outcome),
         "causes": told,
-        "curves": _curves(_from(cohort.outcome, first), told, longest, config.confidence),
+        "curves": [] if fixed else _curves(from_first, told, longest, config.confidence),
+        "fixed": f"Whether the event happened is known at {spell(float(happened[0]))}, not when." if fixed else None,
         "rows": rows,
         "finding": _finding(rows[: len(config.horizons)], told, first),
         "withheld": [name for name, n in cohort.outcome.events().items() if 0 < n < SMALLEST],
@@ -64,7 +69,8 @@ def _median(outcome: Outcome) -> str | None:
     quarter, half, three = (reverse_kaplan_meier(outcome, level) for level in (0.25, 0.5, 0.75))
     if half is None:
         return None
-    around = f" (quartiles {long(quarter)} to {long(three)})" if quarter is not None and three is not None else ""
+    spread = quarter is not None and three is not None and quarter < three
+    around = f" (quartiles {long(quarter)} to {long(three)})" if spread else ""  # type: ignore[arg-type]
     return f"Median follow-up was {long(half)}{around}, by the reverse Kaplan-Meier method."
 
 
@@ -122,4 +128,5 @@ def _finding(rows: list[dict[str, Any]], causes: list[str], first: float) -> str
         f"{cause} {percent(value['value'])} ({interval(value['lower'], value['upper'], percent)})"
         for cause, value in zip(causes, row["causes"], strict=True)
     )
-    return f"Within {spell(row['horizon'])}, {since(first).replace('at ', 'from ')}: {shares}."
+    origin = "time zero" if first == 0 else f"the landmark ({since(first)})"
+    return f"Within {spell(row['horizon'])} of {origin}: {shares}."

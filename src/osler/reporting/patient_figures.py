@@ -37,7 +37,7 @@ def cause_colour(cause: int) -> str:
 def patient_charts(summary: dict[str, Any]) -> dict[str, list[Chart]]:
     """Charts by the section that shows them: "risk", "course", "drives", "plan"."""
     return {
-        "risk": [_risk(summary), _ends(summary)],
+        "risk": [] if summary["fixed"] else [_risk(summary), _ends(summary)],
         "course": [_course(summary, course, i) for i, course in enumerate(_leading(summary))],
         "drives": _drives(summary),
         "plan": plan_charts(summary),

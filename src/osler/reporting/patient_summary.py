@@ -13,6 +13,7 @@ from osler.cohort.landmark import Landmark
 from osler.errors import UsageError
 from osler.models.base import RiskModel
 from osler.reporting.provenance import provenance
+from osler.reporting.table_one import modality_label
 from osler.reporting.words import ABSENT, known, long, moments, of_people, percent, significant, since, unit
 from osler.survival.curve import RiskCurve
 from osler.units import days
@@ -66,6 +67,7 @@ def patient_summary(
         "horizons": [_at_horizon(curve, average, horizon) for horizon in asked],
         "people": _people(curve, average, headline),
         "curve": _points(curve, average),
+        "fixed": _known_only_at_the_end(curve),
         "known": _known(landmark, model),
         "course": _course(landmark, model, forecast),
         "has_forecast": forecast is not None and len(forecast) > 0,
@@ -172,6 +174,11 @@ def _points(curve: RiskCurve, average: RiskCurve) -> list[dict[str, Any]]:
             value, mean = float(curve.incidence[0, k, t]), float(average.incidence[0, k, t])
             points.append({"cause": name, "time": float(time), "value": value, "average": mean, **band})
     return points
+
+
+def _known_only_at_the_end(curve: RiskCurve) -> bool:
+    """Whether all risk comes at the last time, as where an outcome is known at one time only."""
+    return bool(curve.incidence[:, :, :-1].max() <= 1e-9 < curve.incidence[:, :, -1].max())
 
 
 def _written(variable: Variable, value: Any) -> str:
@@ -289,30 +296,30 @@ def _spoken(told: str, variable: Variable | None) -> str:
 
 def _missing(landmark: Landmark) -> list[dict[str, Any]]:
     """What the model could have used and did not have, by modality: labels, or "all of it"."""
-    visits, known_cohort = _own_visits(landmark), landmark.known
+    visits, cohort = _own_visits(landmark), landmark.known
     who = int(landmark.patient[0])
-    variables = [(v, known_cohort.record[v.name].iloc[[who]]) for v in known_cohort.record_variables]
-    variables += [(v, visits[v.name]) for v in known_cohort.visit_variables]
+    variables = [(v, cohort.record[v.name].iloc[[who]]) for v in cohort.record_variables]
+    variables += [(v, visits[v.name]) for v in cohort.visit_variables]
     by_modality: dict[str, list[tuple[str, bool]]] = {}
     for variable, values in variables:
         by_modality.setdefault(variable.modality, []).append((variable.label, bool(values.notna().any())))
-    told = []
+    told: list[dict[str, Any]] = []
     for name, seen in by_modality.items():
         gone = [label for label, there in seen if not there]
         if gone:
             told.append({"modality": name, "all": len(gone) == len(seen), "labels": gone})
     told += [
         {"modality": name, "all": True, "labels": []}
-        for name, block in known_cohort.genomics.items()
+        for name, block in cohort.genomics.items()
         if not block.available[who]
     ]
     own = np.arange(int(landmark.start[0]), int(landmark.stop[0]))
     told += [
         {"modality": name, "all": True, "labels": []}
-        for name, images in known_cohort.images.items()
+        for name, images in cohort.images.items()
         if not np.isin(images.visit, own).any()
     ]
-    return told
+    return [{**gap, "modality": modality_label(cohort, gap["modality"])} for gap in told]
 
 
 def _limits(model: RiskModel, curve: RiskCurve, cohort: Cohort) -> list[dict[str, str]]:

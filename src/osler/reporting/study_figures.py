@@ -239,7 +239,7 @@ def _calibration(summary: dict[str, Any]) -> list[Chart]:
     if not cells:
         return []
     primary = summary["primary"] or {}
-    models = _switch("model", "Model", [(c["label"], c["label"]) for c in cells], summary["chosen"]["label"])
+    models = _switch("model", "Model", [(c["label"], c["label"]) for c in cells], summary["told_first"])
     switches = (models, *_when({"primary": primary}, cells))
     data, findings = [], {}
     for cell in cells:
@@ -357,7 +357,7 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
     x = {
         "field": "time",
         "type": "quantitative",
-        "axis": {"title": f"{name} after {moment(summary['landmarks'][0])}", "grid": False},
+        "axis": {"title": f"{name} {_origin(summary['landmarks'][0])}", "grid": False},
     }
     y = {"type": "quantitative", "axis": {"format": "%", "title": "Cumulative incidence", "tickCount": 5}}
     at_time = [
@@ -384,6 +384,10 @@ def _incidence(summary: dict[str, Any]) -> list[Chart]:
         ],
     }
     return [Chart(id="incidence", spec=spec, title="", finding=summary["follow_up"]["finding"])]
+
+
+def _origin(landmark: float) -> str:
+    return "after time zero" if landmark == 0 else "after the landmark"
 
 
 def _by_time(curves: list[dict[str, Any]]) -> dict[float, list[str]]:

@@ -15,8 +15,8 @@ from osler.reporting.comparison import calibration_cells, cells, comparisons
 from osler.reporting.follow_up import follow_up
 from osler.reporting.limits import limits, methods
 from osler.reporting.provenance import model_labels, provenance
-from osler.reporting.table_one import modality_rows, table_one
-from osler.reporting.verdict import answer, primary_cell
+from osler.reporting.table_one import modality_label, modality_rows, table_one
+from osler.reporting.verdict import answer, primary_cell, spokesman
 from osler.reporting.words import count, joined, moments, percent, since, spell
 
 __all__ = ["study_summary"]
@@ -51,7 +51,8 @@ def study_summary(
     paired = comparisons(differences, labels, config.models, opponents)
     first = min(config.landmarks)
     modalities = modality_rows(cohort, first)
-    primary = primary_cell(told, choice.model)
+    told_first = spokesman(told, choice)
+    primary = primary_cell(told, told_first)
     return {
         "title": cohort.name,
         "event": event,
@@ -62,6 +63,7 @@ def study_summary(
         "events": shown(cohort.outcome.events()[event]),
         "answer": answer(told, paired, choice, labels, event),
         "chosen": {"model": choice.model, "label": labels.get(choice.model, choice.model)},
+        "told_first": labels.get(told_first, told_first),
         "primary": _where(primary),
         "flow": _flow(cohort),
         "table_one": table_one(cohort, first),
@@ -84,7 +86,7 @@ def study_summary(
 def _question(cohort: Cohort, config: StudyConfig, event: str, competing: list[str]) -> str:
     asked = f"How well can the risk of {event} within {joined((spell(h) for h in config.horizons), 'or')} be predicted"
     when = moments(config.landmarks)
-    known = joined(cohort.modalities)
+    known = joined(modality_label(cohort, name) for name in cohort.modalities)
     rival = (
         f", with {joined(competing)} as {'competing events' if len(competing) > 1 else 'a competing event'}"
         if competing

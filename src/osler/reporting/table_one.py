@@ -11,7 +11,7 @@ from osler.cohort.cohort import Cohort, Variable
 from osler.reporting.cells import SMALLEST, WITHHELD, reveal
 from osler.reporting.words import ABSENT, count, percent, significant, unit
 
-__all__ = ["modality_rows", "table_one"]
+__all__ = ["modality_label", "modality_rows", "table_one"]
 
 _KINDS = {
     "expression": "gene expression",
@@ -119,7 +119,13 @@ def modality_rows(cohort: Cohort, landmark: float) -> list[dict[str, Any]]:
         has[owner[images.visit]] = True
         kind = "images" if images.form == "pixels" else f"embeddings of {images.values.shape[1]} numbers"
         rows.append(_modality(name, f"{count(len(images.visit))} {kind}", has, has[:, None]))
-    return rows
+    return [{**row, "name": modality_label(cohort, row["name"])} for row in rows]
+
+
+def modality_label(cohort: Cohort, name: str) -> str:
+    """What reports call a modality."""
+    images = cohort.images.get(name)
+    return (images.label if images is not None else "") or name.replace("_", " ")
 
 
 def _modality(name: str, content: str, has: np.ndarray, filled: np.ndarray) -> dict[str, Any]:

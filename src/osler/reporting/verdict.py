@@ -8,8 +8,10 @@ from typing import Any
 from osler.reporting.comparison import MEASURES, versus
 from osler.reporting.words import interval, known
 
-__all__ = ["answer", "primary_cell"]
+__all__ = ["answer", "primary_cell", "spokesman"]
 
+#: The model that knows nothing of the patient.
+_NOTHING = "reference"
 _ACCURACY = ("integrated_brier", "brier", "ipa")
 
 
@@ -43,8 +45,8 @@ def answer(
     if primary_cell(cells, choice.model) is None:
         tone, headline = "none", "No model could be judged."
         advice = "No landmark and horizon could be evaluated; the limits below say why."
-    elif choice.model == "reference" or (asked and not best_won):
-        tone, headline = "none", "No model predicts better than the average risk of all patients."
+    elif choice.model == _NOTHING or (asked and not best_won):
+        tone, headline = "none", "No model was shown to predict better than the average risk of all patients."
         advice = "Do not use individual predictions from this study: everybody's best estimate is the average."
     elif asked and won < asked:
         tone = "mixed"
@@ -55,7 +57,20 @@ def answer(
         everywhere = f" in all {asked} comparisons" if asked > 1 else ""
         advice = f"It predicts {event} better than the average risk of all patients{everywhere}." if asked else ""
     sentences = [text for text in (advice, str(choice.sentence)) if text]
-    return {"headline": headline, "tone": tone, "sentences": sentences, "facts": _facts(cells, choice)}
+    model = spokesman(cells, choice)
+    return {"headline": headline, "tone": tone, "sentences": sentences, "facts": _facts(cells, model)}
+
+
+def spokesman(cells: list[dict[str, Any]], choice: Any) -> str:
+    """The model whose numbers are told first: the choice or, where nothing beats the average risk, what is nearest."""
+    if choice.model != _NOTHING:
+        return str(choice.model)
+    if choice.best != _NOTHING:
+        return str(choice.best)
+    cell = primary_cell(cells, _NOTHING)
+    rivals = [] if cell is None else [row for row in cell["rows"] if row["model"] != _NOTHING]
+    scored = [row for row in rivals if known(row["values"].get("ipa", {}).get("value"))]
+    return str(max(scored, key=lambda row: row["values"]["ipa"]["value"])["model"]) if scored else _NOTHING
 
 
 def _use(choice: Any, labels: Mapping[str, str]) -> str:
@@ -68,18 +83,18 @@ def _use(choice: Any, labels: Mapping[str, str]) -> str:
 def _beats_reference(comparisons: list[dict[str, Any]], model: str) -> tuple[int, int]:
     """In how many landmarks and horizons the model is credibly more accurate than the average risk, and of how many."""
     for measure in _ACCURACY:
-        found = [value for value in versus(comparisons, model, "reference", measure) if known(value["value"])]
+        found = [value for value in versus(comparisons, model, _NOTHING, measure) if known(value["value"])]
         if found:
             return sum(value["verdict"] == "better" for value in found), len(found)
     return 0, 0
 
 
-def _facts(cells: list[dict[str, Any]], choice: Any) -> list[dict[str, str]]:
-    """Headline numbers of the chosen model, each with its interval and its meaning."""
-    cell = primary_cell(cells, choice.model)
+def _facts(cells: list[dict[str, Any]], model: str) -> list[dict[str, str]]:
+    """Headline numbers of a model, each with its interval and its meaning."""
+    cell = primary_cell(cells, model)
     if cell is None:
         return []
-    values = next(row["values"] for row in cell["rows"] if row["model"] == choice.model)
+    values = next(row["values"] for row in cell["rows"] if row["model"] == model)
     told = {
         name: values[name] for name in ("auc", "ipa", "observed_expected") if known(values.get(name, {}).get("value"))
     }

@@ -162,7 +162,7 @@ def long(days: float) -> str:
     """A span of time as people say it, to about two digits: ``"4.6 years"``, ``"8.2 months"``, ``"12 days"``."""
     for unit, name in (("y", "year"), ("mo", "month"), ("d", "day")):
         amount = days / DAYS_PER[unit]
-        if amount >= 1 or unit == "d":
+        if amount >= (2 if unit == "mo" else 1) or unit == "d":
             shown = f"{amount:.1f}".removesuffix(".0") if unit != "d" else f"{amount:.0f}"
             return f"{shown} {name}" + ("" if shown == "1" else "s")
     raise AssertionError("unreachable")
