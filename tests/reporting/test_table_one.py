@@ -82,6 +82,17 @@ def test_modalities_count_patients_known_by_the_landmark():
     assert rows["record"]["share"] == 1.0
 
 
+def test_a_handful_of_missing_cells_is_not_counted():
+    cohort = make_cohort(60, missing=0.0)
+    record = cohort.record.copy()
+    record.loc[:3, "age"] = np.nan
+    few = {row["name"]: row for row in modality_rows(replace(cohort, record=record), 0.0)}["record"]
+    assert few["missing_values"] is None
+    record.loc[:29, "age"] = np.nan
+    many = {row["name"]: row for row in modality_rows(replace(cohort, record=record), 0.0)}["record"]
+    assert many["missing_values"] == 30 / 180
+
+
 def test_modalities_go_by_their_labels():
     cohort = make_cohort(60)
     images = {**cohort.images, "scan": replace(cohort.images["scan"], label="Chest x-ray")}

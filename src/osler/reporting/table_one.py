@@ -131,7 +131,9 @@ def modality_label(cohort: Cohort, name: str) -> str:
 def _modality(name: str, content: str, has: np.ndarray, filled: np.ndarray) -> dict[str, Any]:
     patients, absent = reveal([int(has.sum()), int((~has).sum())])
     hidden = patients is None or absent is None
-    gaps = 1.0 - float(filled[has].mean()) if has.sum() >= SMALLEST and filled.shape[1] > 1 else None
+    empty = int((~filled[has]).sum())
+    telling = has.sum() < SMALLEST or 0 < empty < SMALLEST or filled.shape[1] < 2
+    gaps = None if telling else empty / filled[has].size
     return {
         "name": name,
         "content": content,
