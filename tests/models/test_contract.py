@@ -22,7 +22,7 @@ from osler.survival.curve import RiskCurve
 
 NAMES = [name for name in MODEL_NAMES if name != "recurrent" or find_spec("osler.models.recurrent")]
 # A small committee and few epochs: the contract is about behaviour, not about accuracy.
-SETTINGS: dict[str, dict] = {"recurrent": {}}
+SETTINGS: dict[str, dict] = {"recurrent": {"members": 2, "epochs": 8}}
 LANDMARKS = (0.0, 200.0, YEAR, 2 * YEAR)
 TOLERANCE = {"recurrent": 1e-5}
 

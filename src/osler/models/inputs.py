@@ -1,0 +1,177 @@
+"""Inputs of the recurrent model: columns for the ridge path, rows for the network's head, and packed visits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import Cohort, Images
+from osler.cohort.landmark import Landmark
+from osler.cohort.schema import Schema
+from osler.features.design import Design
+from osler.features.history import running_sum
+from osler.features.sequence import Sequences, VisitEncoder
+from osler.models.encoders import ImageReader
+
+__all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_LOUDEST = 2.0  # largest spread of a component as the head sees it
+_SCORE_GAIN = 2.0  # log hazard ratios have spreads of about a half; other inputs of about one
+
+
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """What is known of R rows: ``columns`` (R, P) float64 for the ridge path, and the visits."""
+
+    columns: Floats
+    sequences: Sequences
+
+
+def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
+    """The cohort with pixels replaced by what a network read from them.
+
+    ``scores`` (m, K) of each image of a block become an embedding (m, 2 K): the image's own scores, and the mean of
+    those of the patient's images so far.
+    """
+    images = dict(cohort.images)
+    owner = cohort.visits["patient"].to_numpy()
+    for name, own in scores.items():
+        block = images[name]
+        patient = owner[block.visit]
+        ordinal = np.arange(len(patient)) - np.searchsorted(patient, patient, "left")
+        so_far = running_sum(own, ordinal) / (ordinal + 1.0)[:, None]
+        images[name] = Images(name, "embedding", block.visit, np.hstack([own, so_far]).astype(np.float32))
+    return replace(cohort, images=images)
+
+
+class Inputs:
+    """Everything that stands between a landmark and the numbers: readers of images, design, scales of visits.
+
+    Args:
+        readers: of the image blocks whose pixels are read.
+        components: most principal components of a genomic or embedding block.
+        unit: days that count as one unit of time between visits.
+
+    Attributes:
+        columns_: meaning of the P columns.
+    """
+
+    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float) -> None:
+        self.readers, self.components, self.unit = readers, components, unit
+
+    def fit(self, landmark: Landmark) -> Self:
+        """Learn from training rows whose images were read already (by networks that did not see the patient)."""
+        self.design = Design(components=self.components).fit(landmark)
+        self.visits = VisitEncoder(self.unit).fit(landmark.known, self._readings(landmark))
+        self.columns_ = self.design.columns_
+        return self
+
+    def read(self, landmark: Landmark) -> Landmark:
+        """The landmark with its images read; those of blocks without a reader are left out."""
+        known = landmark.known
+        images = {n: b for n, b in known.images.items() if b.form == "embedding" or n in self.readers}
+        scores = {name: reader.scores(known.images[name].values) for name, reader in self.readers.items()}
+        return replace(landmark, known=read_images(replace(known, images=images), scores))
+
+    def transform(self, landmark: Landmark) -> Fused:
+        """Columns and sequences of a landmark whose images were read."""
+        sequences = self.visits.transform(landmark, self._readings(landmark))
+        return Fused(self.design.transform(landmark), sequences)
+
+    def _readings(self, landmark: Landmark) -> dict[str, Floats]:
+        """Scores at visits, (V, K) by block; NaN where no image was taken."""
+        out = {}
+        for name, reader in self.readers.items():
+            block = landmark.known.images[name]
+            at_visits = np.full((len(landmark.known.visits), reader.outputs), np.nan)
+            at_visits[block.visit] = block.values[:, : reader.outputs]
+            out[name] = at_visits
+        return out
+
+    def absent(self, schema: Schema, landmark: Landmark) -> Floats:
+        """(P,) columns of a patient of whom nothing is known."""
+        one = landmark.known.subset([0])
+        nothing = schema.conform(one.without(*one.modalities)).at(float(landmark.time[0]), at_risk=False)
+        return self.transform(self.read(nothing)).columns[0]
+
+    def blocks(self) -> dict[str, Ints]:
+        """Columns by modality, the unit of penalties."""
+        return self.design.penalty_groups()
+
+    def state(self) -> dict[str, Any]:
+        """Arrays and JSON values."""
+        readers = {name: reader.state() for name, reader in self.readers.items()}
+        return {
+            "components": self.components,
+            "unit": self.unit,
+            "readers": readers,
+            "design": self.design.state(),
+            "visits": self.visits.state(),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], schema: Schema) -> Self:
+        """The inverse of ``state``."""
+        readers = {name: ImageReader.from_state(data) for name, data in state["readers"].items()}
+        inputs = cls(readers, components=state["components"], unit=state["unit"])
+        inputs.design = Design(components=state["components"]).restore(state["design"])
+        inputs.visits = VisitEncoder.from_state(state["visits"], schema.visits)
+        inputs.columns_ = inputs.design.columns_
+        return inputs
+
+
+@dataclass
+class HeadRows:
+    """What the network's head is told of a row beside the state.
+
+    Narrow modalities enter as they are. A wide one (genomics, embeddings) enters as its components when there are
+    enough patients, and otherwise as the log hazard ratios that the ridge path makes of it, one per cause.
+
+    Attributes:
+        narrow: columns of the ridge path taken as they are.
+        wide: block -> its columns.
+        gain: block -> factor of its components, or None where ridge scores are used.
+        modality: modality of each input.
+    """
+
+    narrow: Ints
+    wide: dict[str, Ints]
+    gain: dict[str, float | None]
+    modality: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, inputs: Inputs, columns: Floats, wide: list[str], enough: bool, n_causes: int) -> Self:
+        """Decide from training columns (R, P)."""
+        blocks = inputs.blocks()
+        used = {name: blocks[name] for name in wide if name in blocks}
+        narrow = np.array([i for i, c in enumerate(inputs.columns_) if c.modality not in used], dtype=np.int64)
+        gain: dict[str, float | None] = {}
+        modality = [inputs.columns_[i].modality for i in narrow]
+        for name, members in used.items():
+            loudest = float(columns[:, members].std(axis=0).max(initial=0.0))
+            gain[name] = min(1.0, _LOUDEST / max(loudest, 1e-9)) if enough else None
+            modality += [name] * (len(members) if enough else n_causes)
+        return cls(narrow, used, gain, tuple(modality))
+
+    def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:
+        """(R, Q) inputs from (R, P) columns and the (R, K) ridge scores of each block."""
+        out = [columns[:, self.narrow]]
+        for name, members in self.wide.items():
+            gain = self.gain[name]
+            out.append(parts[name] * _SCORE_GAIN if gain is None else columns[:, members] * gain)
+        return np.hstack(out)
+
+    def state(self) -> dict[str, Any]:
+        """Arrays and JSON values."""
+        return {"narrow": self.narrow, "wide": self.wide, "gain": self.gain, "modality": list(self.modality)}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Self:
+        """The inverse of ``state``."""
+        return cls(state["narrow"], state["wide"], state["gain"], tuple(state["modality"]))

@@ -1,0 +1,338 @@
+"""Recurrent: the state of a patient after each visit, and the hazards and biomarkers that follow from it.
+
+The risk is the equal mean of three answers that err differently. (A) A ridge path, linear in the record, the visits so
+far, genomic components and what a network read from images. (B) Recurrent networks that correct it. (C) Recurrent
+networks that are free of it, whose effects may change with time. B and C are committees; each member leaves one inner
+fold of patients out and is kept as it was when it predicted them best, so that the training patients alone decide how
+much is learned. Whatever enters a network from an earlier step (image scores, the ridge path itself) was made without
+the patient it describes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from osler.cohort.cohort import Cohort, Patient
+from osler.cohort.landmark import Landmark
+from osler.cohort.split import assign_folds
+from osler.config import Question
+from osler.errors import ModelError
+from osler.features.grid import training_landmarks
+from osler.models.base import RiskModel
+from osler.models.committee import Committee, Shape
+from osler.models.encoders import ImageReader
+from osler.models.forecast import ForecastPath, forecast_table, pairs, past
+from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
+from osler.models.hazard_ridge import CauseRidge, RidgeFit, fit_ridge
+from osler.models.inputs import Fused, HeadRows, Inputs, read_images
+from osler.models.mixture import Mixture
+from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
+from osler.models.training import History, Masks, Progress, Recipe, train
+from osler.units import days
+
+__all__ = ["Recurrent", "RecurrentSettings"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
+_READERS = 3  # networks that read an image block, each without a third of the patients
+_LEAST_IMAGE_EVENTS = 10
+_CHUNK = 2000  # patients predicted at once
+
+
+@dataclass(frozen=True)
+class RecurrentSettings:
+    """How the recurrent model is built and trained; the defaults were chosen by measurement, once for all cohorts.
+
+    Attributes:
+        members: networks over the ridge path, and as many free ones; each leaves one inner fold out.
+        units: of the recurrent state, and of the head's hidden layer.
+        bins: most bins of time over the longest horizon; there are fewer where events are few.
+        rows: about the most training rows; large cohorts are shown at fewer landmarks.
+        batch_rows: rows of one training step.
+        learning_rate, weight_decay: of AdamW.
+        correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
+        dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
+        forecast_weight: of the forecast loss beside the hazard loss.
+        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
+        components: most principal components of a genomic or embedding block.
+        wide_patients: with fewer training patients the head sees ridge scores of wide blocks, not components.
+    """
+
+    members: int = 5
+    units: int = 16
+    bins: int = 12
+    rows: int = 20_000
+    batch_rows: int = 12_000
+    learning_rate: float = 8e-3
+    weight_decay: float = 0.15
+    correction: float = 0.3
+    dropout: float = 0.3
+    input_dropout: float = 0.1
+    modality_dropout: float = 0.1
+    forecast_weight: float = 0.05
+    epochs: int = 160
+    patience: int = 32
+    check_every: int = 4
+    components: int = 50
+    wide_patients: int = 1000
+
+    @property
+    def recipe(self) -> Recipe:
+        """What training needs of them."""
+        return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
+
+
+class Recurrent(RiskModel):
+    """The recurrent multimodal model.
+
+    Args:
+        question: landmarks and horizons.
+        random_state: seed of folds, first weights, dropout and the order of batches; no global stream is touched.
+        settings: any of ``RecurrentSettings``, by keyword.
+
+    Attributes:
+        chosen: the settings.
+        progress: called with (epoch, epochs) while training, when set; not stored.
+        history_: held-out loss of each member, first and best, and when it was best.
+    """
+
+    name: ClassVar[str] = "recurrent"
+    label: ClassVar[str] = "Recurrent (Osler)"
+
+    def __init__(self, question: Question, *, random_state: int = 0, **settings: Any) -> None:
+        super().__init__(question, random_state=random_state)
+        self.chosen = RecurrentSettings(**settings)
+        self.progress: Progress | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting, with its default where none was given."""
+        return asdict(self.chosen)
+
+    def _fit(self, cohort: Cohort) -> None:
+        assert cohort.outcome is not None
+        horizon = float(self.question.grid[-1])
+        fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state)
+        moments = training_landmarks(cohort, self.question, rows=self.chosen.rows)
+        ahead = cohort.at(moments).outcome
+        assert ahead is not None
+        self.edges_ = bin_edges(ahead, horizon, self.chosen.bins)
+        readers, read = self._read_images(cohort)
+        landmark = read.at(moments)
+        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=horizon / 10).fit(landmark)
+        fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
+        n_causes, owner = len(self.causes_), landmark.patient
+        ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
+        self.ridge_ = ridge.causes
+        self._fit_networks(landmark, fused, seen, ridge, fold)
+
+    def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
+        """Readers of the pixel blocks, and the training cohort as networks that did not see the patient read it."""
+        assert cohort.outcome is not None
+        readers: dict[str, ImageReader] = {}
+        scores: dict[str, Floats] = {}
+        images = dict(cohort.images)
+        owner, when = cohort.visits["patient"].to_numpy(), cohort.visits["time"].to_numpy(dtype=float)
+        part = assign_folds(cohort.outcome, min(_READERS, len(cohort)), self.random_state)
+        for name in [name for name, block in cohort.images.items() if block.form == "pixels"]:
+            block = images[name]
+            patient = owner[block.visit]
+            after = cohort.outcome.take(patient).since(when[block.visit])
+            use = np.flatnonzero(after.time > 0)
+            events = len(np.unique(patient[use][after.event[use] > 0]))
+            if events < _LEAST_IMAGE_EVENTS:
+                self.notes_.append(f"Images {name!r} were not read: {events} training patients with one had an event.")
+                del images[name]
+                continue
+            channels, height, width = block.values.shape[1:]
+            reader = ImageReader((channels, height, width), len(self.causes_))
+            scores[name] = np.zeros((len(patient), len(self.causes_)))
+            seen = follow_up(after.take(use), self.edges_)
+            scores[name][use] = reader.fit(block.values[use], seen, self.edges_, part[patient[use]], self.random_state)
+            readers[name] = reader
+            if not any(reader.useful):
+                self.notes_.append(f"Images {name!r} told nothing of patients left out of their reading.")
+        return readers, read_images(replace(cohort, images=images), scores)
+
+    def _fit_networks(self, landmark: Landmark, fused: Fused, seen: FollowUp, ridge: RidgeFit, fold: Ints) -> None:
+        s, sequences = self.chosen, fused.sequences
+        enough = len(np.unique(landmark.patient)) >= s.wide_patients
+        wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
+        self.head_ = HeadRows.fit(self.inputs_, fused.columns, wide, enough, len(self.causes_))
+        unit = self.inputs_.unit
+        self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences))
+        over = np.repeat([1.0, 0.0], s.members)
+        alpha = np.stack([cause.alpha for cause in self.ridge_])
+        base = np.where(over[:, None, None] == 1, alpha, event_rates(seen, len(self.causes_)))
+        rows = TrainingRows(
+            patient=landmark.patient,
+            seen=seen,
+            sequences=sequences,
+            head=self.head_.transform(fused.columns, ridge.held_out_parts),
+            held_out=ridge.held_out,
+            base=np.maximum(base, _NEVER),
+            over=over,
+            gain=np.where(over == 1, s.correction, 1.0),
+            fold=fold,
+            left=np.tile(np.arange(s.members), 2),
+            edges=self.edges_,
+            path=self.path_,
+        )
+        committee = self._train(rows, self._masks(landmark))
+        self.network_ = Network(committee, base, over, rows.gain)
+
+    def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
+        s = self.chosen
+        generator = torch.Generator().manual_seed(self.random_state)
+        groups = max(1, round(len(rows.patient) / s.batch_rows))
+        group = torch.randperm(len(rows.fold), generator=generator).numpy() % groups
+        batches = [make_batch(rows, group == g) for g in range(groups)]
+        J = rows.sequences.values.shape[1]
+        shape = Shape(
+            members=len(rows.over),
+            visit_inputs=rows.sequences.inputs.shape[1],
+            row_inputs=rows.head.shape[1],
+            state=s.units,
+            head=s.units,
+            causes=rows.base.shape[1],
+            bins=rows.base.shape[2],
+            forecasts=J,
+            forecast_inputs=1 + 2 * J,
+        )
+        committee, history = train(
+            lambda: Committee.create(shape, generator),
+            batches,
+            checks_of(rows),
+            masks,
+            s.recipe,
+            generator,
+            self.progress,
+        )
+        self.history_: History = history
+        return committee
+
+    def _masks(self, landmark: Landmark) -> Masks:
+        """Modalities of the inputs, and the head's inputs for a patient of whom nothing is known."""
+        columns = self.inputs_.absent(self.schema_, landmark)[None]
+        absent = self.head_.transform(columns, self._parts(columns))
+        visit = [column.modality for column in self.inputs_.visits.columns]
+        names = [name for name in dict.fromkeys([*visit, *self.head_.modality]) if name != "landmark"]
+        number = {name: i for i, name in enumerate(names)}
+
+        def index(modalities: Iterable[str]) -> torch.Tensor:
+            return torch.tensor([number.get(name, -1) for name in modalities], dtype=torch.int64)
+
+        return Masks(index(visit), index(self.head_.modality), tensor(absent[0]), len(names))
+
+    def _parts(self, columns: Floats) -> dict[str, Floats]:
+        """Block -> (R, K) its share of the ridge path's linear predictor."""
+        return {
+            name: np.stack([columns[:, members] @ cause.beta[members] for cause in self.ridge_], axis=1)
+            for name, members in self.inputs_.blocks().items()
+        }
+
+    def _predict(self, landmark: Landmark) -> tuple[Floats, Floats, Floats]:
+        shape = (len(landmark), len(self.causes_), len(self.question.grid))
+        answer, lower, upper = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        landmark = self.inputs_.read(landmark)
+        fused = self.inputs_.transform(landmark)
+        for first in range(0, len(landmark.known), _CHUNK):
+            chosen = np.zeros(len(landmark.known), dtype=bool)
+            chosen[first : first + _CHUNK] = True
+            rows = np.flatnonzero(chosen[landmark.patient])
+            if len(rows):
+                columns = fused.columns[rows]
+                mixture = Mixture((len(rows), *shape[1:]))
+                for hazards, weight in self._log_hazards(columns, fused.sequences.of_patients(chosen, rows)):
+                    mixture.add(incidence(hazards, self.edges_, self.question.grid), weight)
+                doubt = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)[:, :, None]
+                answer[rows], (lower[rows], upper[rows]) = mixture.mean(), mixture.band(doubt)
+        return answer, lower, upper
+
+    def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
+        """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
+        eta = np.stack([cause.eta(columns) for cause in self.ridge_], axis=1)
+        alpha = np.stack([cause.alpha for cause in self.ridge_])
+        yield alpha + eta[:, :, None], 1.0
+        head = self.head_.transform(columns, self._parts(columns))
+        for hazards in self.network_.log_hazards(sequences, head, eta, self.edges_):
+            yield hazards, 1.0 / self.chosen.members
+
+    def forecast(self, cohort: Cohort | Patient, at: float | str, ahead: Iterable[float | str]) -> pd.DataFrame:
+        """Where each numeric visit variable is heading, from what is known at the landmark ``at``.
+
+        Args:
+            cohort: patients, whether still at risk or not; those without a visit so far have no forecast.
+            at: days from the time origin, or a duration such as "6y".
+            ahead: times after the landmark, likewise.
+
+        Returns:
+            One row per patient, variable and time, with columns patient (position in the cohort), variable, ahead
+            (days after the landmark), expected, and lower and upper, the 90 % band of a new measurement; for variables
+            that are analysed as logarithms the expected value is the median. Variables never measured in the patient
+            so far have no rows.
+
+        Raises:
+            ModelError: before ``fit``.
+        """
+        if not hasattr(self, "network_"):
+            raise ModelError(f"{self.label} has not been fitted")
+        everyone = cohort.cohort if isinstance(cohort, Patient) else cohort
+        moment, times = days(at), np.array([days(time) for time in ahead], dtype=float)
+        landmark = self.inputs_.read(self.schema_.conform(everyone).at(moment, at_risk=False))
+        sequences = self.inputs_.transform(landmark).sequences
+        seen = np.flatnonzero(sequences.last >= 0)
+        origin = np.repeat(sequences.last[seen], len(times))
+        after = np.tile(times, len(seen))
+        gap = moment - sequences.time[origin] + after
+        before = past(sequences, self.inputs_.unit)
+        mean, variance = self.path_.predict(before, origin, gap)
+        shift, spread = self.network_.ahead(sequences, origin, self.path_.inputs(before, origin, gap))
+        variance = (variance * np.exp(2 * spread)).mean(axis=0) + shift.var(axis=0)
+        scales = {name: self.inputs_.visits.scale(name) for name in self.inputs_.visits.forecastable}
+        patient = np.repeat(landmark.patient[seen], len(times))
+        return forecast_table(mean + shift.mean(axis=0), variance, before.known[origin], scales, patient, after)
+
+    def state(self) -> dict[str, Any]:
+        """Everything learned."""
+        return {
+            "edges": self.edges_,
+            "inputs": self.inputs_.state(),
+            "ridge": [cause.state() for cause in self.ridge_],
+            "head": self.head_.state(),
+            "forecast": self.path_.state(),
+            "network": self.network_.state(),
+            "history": asdict(self.history_),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` gave."""
+        self.edges_ = state["edges"]
+        self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
+        self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
+        self.head_ = HeadRows.from_state(state["head"])
+        self.path_ = ForecastPath.from_state(state["forecast"])
+        self.network_ = Network.from_state(state["network"])
+        self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})
+
+
+def _spelled_out() -> Signature:
+    """The constructor with every setting by name, for those who ask what may be set."""
+    own = [p for p in signature(Recurrent.__init__).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    settings = [
+        Parameter(item.name, Parameter.KEYWORD_ONLY, default=item.default, annotation=item.type)
+        for item in fields(RecurrentSettings)
+    ]
+    return Signature([*own, *settings])
+
+
+setattr(Recurrent.__init__, "__signature__", _spelled_out())  # noqa: B010
