@@ -103,7 +103,7 @@ def modality_rows(cohort: Cohort, landmark: float) -> list[dict[str, Any]]:
     for name, variables in by_modality.items():
         here = [v.name for v in variables if v.name in known.record]
         there = [v.name for v in variables if v.name in known.visits]
-        measured = known.record[here].notna().to_numpy().reshape(n, -1)
+        measured = known.record[here].notna().to_numpy(dtype=bool).reshape(n, -1)
         last = known.visits[there].notna().groupby(owner).any().reindex(np.arange(n), fill_value=False)
         filled = np.hstack([measured, last.to_numpy(dtype=bool).reshape(n, -1)])
         has = np.asarray(filled.any(axis=1))
