@@ -179,6 +179,19 @@ def test_the_whole_report_explains_by_itself(cohort, patient, tmp_path):
     assert page.problems == []
 
 
+def test_a_model_that_forecasts_has_its_forecasts_shown(cohort, patient, tmp_path):
+    class Forecasting(type(create("reference", QUESTION))):
+        def forecast(self, cohort, at, ahead):
+            row = {"patient": 0, "variable": "marker", "expected": 1.25, "lower": 0.5, "upper": 2.0}
+            return pd.DataFrame([{**row, "ahead": time} for time in ahead])
+
+    model = Forecasting(QUESTION).fit(cohort)
+    page = Page(report_patient(tmp_path / "f.html", model=model, patient=patient, at="1y", run=RUN).read_text())
+    assert "forecast 1.25 (0.5 to 2)" in page.words
+    assert page.words.count("1.25 (0.5 to 2)") >= 8
+    assert "4 years ahead" in page.words
+
+
 def test_forecasts_are_drawn_after_the_landmark(patient_page, cohort, model, patient):
     frame = pd.DataFrame({"variable": ["marker"], "time": [YEAR], "mean": [1.0], "lower": [0.5], "upper": [1.5]})
     summary = patient_summary(patient=patient, model=model, cohort=cohort, at="1y", forecast=frame)

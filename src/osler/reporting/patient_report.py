@@ -29,6 +29,8 @@ _CONTENTS = (
     ("limits", "Limits"),
     ("provenance", "Provenance"),
 )
+#: At how many times, evenly up to the horizon, biomarkers are forecast.
+_FORECASTS = 8
 #: Fill and outline of those who have no event.
 _FREE = ("#E3E8ED", "#C3CBD4")
 
@@ -120,7 +122,15 @@ def report_patient(
         at=at,
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
-        forecast=model.forecast(patient, at) if hasattr(model, "forecast") else None,
+        forecast=_forecast(model, patient, at, horizon),
         run=run,
         as_of=as_of,
     )
+
+
+def _forecast(model: RiskModel, patient: Patient, at: float | str, horizon: float) -> pd.DataFrame | None:
+    """Biomarkers at even steps up to the horizon, from a model that forecasts them."""
+    if not hasattr(model, "forecast") or not any(v.type == "number" for v in model.schema_.visits):
+        return None
+    ahead = [horizon * (step + 1) / _FORECASTS for step in range(_FORECASTS)]
+    return model.forecast(patient, at, ahead).rename(columns={"ahead": "time", "expected": "mean"})
