@@ -32,7 +32,9 @@ def test_cox_is_xgboost_with_breslows_baseline():
     rounds = model._boosters[0].num_boosted_rounds()
     assert 5 < rounds < 400
     peer = xgb.train(parameters, xgb.DMatrix(X, label=np.where(event, time, -time)), rounds)
-    hazard_ratio = peer.predict(xgb.DMatrix(X)).astype(float)
+    slope = model._slopes[0]
+    assert 0.5 < slope <= 1.0
+    hazard_ratio = np.exp(slope * peer.predict(xgb.DMatrix(X), output_margin=True).astype(float))
     cumulative = [
         sum((event & (time == t)).sum() / hazard_ratio[time >= t].sum() for t in np.unique(time[event & (time <= h)]))
         for h in ONE.grid
@@ -101,3 +103,10 @@ def test_another_seed_draws_other_folds():
     cohort = make_cohort(150, seed=5)
     one, other = (BoostedCox(QUESTION, random_state=seed).fit(cohort).predict(cohort, 0.0) for seed in (1, 2))
     assert np.abs(one.incidence - other.incidence).max() > 1e-3
+
+
+def test_trees_without_a_signal_promise_little():
+    cohort = plain_cohort(300, seed=9, beta=(0.0, 0.0))
+    model = BoostedCox(ONE).fit(cohort)
+    curve = model.predict(cohort, 0.0)
+    assert np.std(curve.risk(5 * YEAR)) < 0.04
