@@ -97,14 +97,14 @@ class Study:
         config = self._config()
         folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
         folder.mkdir(parents=True, exist_ok=True)
-        cache = folder / "cache" / code_digest()[:16]
+        cache = _cache(folder)
         cache.mkdir(parents=True, exist_ok=True)
 
         fitted = self._cross_validate(config, cache)
         curves = _gather(self.cohort, config, fitted)
         evaluation = _evaluate(self.cohort, config, curves)
         choice = choose(evaluation, order=sorted(config.models, key=MODEL_NAMES.index), labels=MODELS)
-        model = self._fit_chosen(config, choice.model, cache)
+        model = self._fit_everyone(config, choice.model, cache, "the chosen model on every patient")
         predictions = _predictions(self.cohort, config, curves)
         run = _provenance(self.cohort, config, fitted, choice)
         result = StudyResult(
@@ -131,15 +131,22 @@ class Study:
         folder = result.folder / "patients"
         folder.mkdir(exist_ok=True)
         model = load_model(result.model)
+        report = partial(report_patient, model=model, at=landmark, forecaster=self._forecaster(result), run=result.run)
         paths = []
         for done, name in enumerate(shown["patient"].iloc[wanted]):
             self._tell("patient reports", done, len(wanted))
             path = folder / f"{name}.html"
-            patient = self.cohort.patient(name)
-            write_whole(path, partial(report_patient, model=model, patient=patient, at=landmark))
+            write_whole(path, partial(report, patient=self.cohort.patient(name)))
             paths.append(path)
         self._tell("patient reports", len(wanted), len(wanted))
         return paths
+
+    def _forecaster(self, result: StudyResult) -> RiskModel | None:
+        """The recurrent model on every patient, where it was not chosen but there are courses to forecast."""
+        config = self._config()
+        if result.choice.model == "recurrent" or "recurrent" not in config.models or not self.cohort.visit_variables:
+            return None
+        return self._fit_everyone(config, "recurrent", _cache(result.folder), "the model of the biomarkers' course")
 
     def _config(self) -> StudyConfig:
         config = self.config or self.cohort.study
@@ -172,12 +179,12 @@ class Study:
             self._tell("cross-validation", done, len(wanted))
         return {key: read_fold(path) for key, path in wanted.items()}
 
-    def _fit_chosen(self, config: StudyConfig, name: str, cache: Path) -> RiskModel:
+    def _fit_everyone(self, config: StudyConfig, name: str, cache: Path, what: str) -> RiskModel:
         path = cache / f"{self._key(config, name, 'everyone')}.osler"
-        self._tell("the chosen model on every patient", 0, 1)
+        self._tell(what, 0, 1)
         if not path.exists():
             list(run_tasks(fit_everyone, [(self.cohort, config, name, path)], workers=1))
-        self._tell("the chosen model on every patient", 1, 1)
+        self._tell(what, 1, 1)
         return load_model(path)
 
     def _key(self, config: StudyConfig, name: str, split: Any) -> str:
@@ -195,6 +202,10 @@ def code_digest() -> str:
     """SHA-256 of the package's own source: a cached fit is used again only by the code that made it."""
     root = Path(__file__).resolve().parent
     return digest({str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.py"))})
+
+
+def _cache(folder: Path) -> Path:
+    return folder / "cache" / code_digest()[:16]
 
 
 @dataclass(frozen=True)
@@ -326,6 +337,7 @@ def _write(
             calibration=result.calibration,
             choice=result.choice,
             run=run,
+            description=cohort.description or None,
         ),
     )
     seconds = {name: round(sum(s for key, s in durations.items() if key[0] == name), 2) for name in config.models}

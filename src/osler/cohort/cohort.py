@@ -122,6 +122,7 @@ class Cohort:
         flow: participant flow up to these patients.
         actions: declarations of the manifest's ``[[actions]]``, for plans.
         sources: digest of every file read, by name.
+        description: the manifest's words on study, source and licence.
         study: the question that the manifest declares, or None.
         pseudonyms: (n,) names for the outside, "P0001"..., which stay a patient's own through ``subset``; the reader
             draws them from the whole record table (see ``draw_pseudonyms``), and by default they come from the content.
@@ -138,6 +139,7 @@ class Cohort:
     flow: tuple[FlowStep, ...] = ()
     actions: tuple[Any, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
+    description: str = ""
     study: Any = None
     pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[arg-type]
 

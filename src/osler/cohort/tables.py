@@ -97,6 +97,7 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
         flow=tuple(reading.flow),
         actions=manifest.actions,
         sources=dict(sorted(reading.sources.items())),
+        description=manifest.cohort.description,
         study=manifest.study,
         pseudonyms=draw_pseudonyms(first.table.key, reading.known)[reading.known.get_indexer(reading.patients)],
     )

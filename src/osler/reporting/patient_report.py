@@ -96,16 +96,18 @@ def report_patient(
     model: RiskModel,
     patient: Patient,
     at: float | str,
+    forecaster: RiskModel | None = None,
     run: Mapping[str, Any] | None = None,
     as_of: str | None = None,
 ) -> Path:
-    """The whole report of one patient: risk, what drives it, forecast where the model makes one, plan where declared.
+    """The whole report of one patient: risk, what drives it, forecast where a model makes one, plan where declared.
 
     Args:
         path: the file to write.
         model: fitted.
         patient: at risk at the landmark.
         at: the landmark, in days or as "6y".
+        forecaster: the model that forecasts the biomarkers; by default ``model``, if it does.
         run: provenance, such as digests of model and code.
         as_of: a date to print, as text.
 
@@ -122,7 +124,7 @@ def report_patient(
         at=at,
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
-        forecast=_forecast(model, patient, at, horizon),
+        forecast=_forecast(forecaster or model, patient, at, horizon),
         run=run,
         as_of=as_of,
     )
