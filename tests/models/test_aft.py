@@ -42,7 +42,8 @@ def test_penalties_reach_their_own_columns_and_not_the_shape():
     event = time < 1.0
     time = np.minimum(time, 1.0)
     penalty = np.linspace(0.0, 120.0, 13)
-    fit = aft._lifelines_fit(X, time, event, penalty, effect=1.0)
+    start = aft._Weibull(np.zeros(13), 0.0, 1.0, np.zeros((15, 15)))
+    fit = aft._lifelines_fit(X, time, event, penalty, start, effect=1.0)
 
     def objective(beta, intercept, log_shape):
         shape = np.exp(log_shape)

@@ -22,6 +22,7 @@ __all__ = ["Column", "Design"]
 
 Floats = NDArray[np.float64]
 HISTORY = ("last", "mean", "slope")
+_MANY_PATIENTS = 1000
 
 
 class Design:
@@ -33,7 +34,8 @@ class Design:
     Args:
         missing: "impute" puts 0, the training average, with flags where more than 5 % is missing; "keep" leaves NaN.
         history: which of "last", "mean", "slope" to take of visit variables.
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block; None: 50 where there are 1,000 patients
+            or more, otherwise 20.
         landmark_terms: columns s and s^2 of the landmark itself, where landmarks differ.
         splines: knots of linear splines on numbers ("value" and "last"); 0 for none.
         clip: bound of the scaled values.
@@ -47,7 +49,7 @@ class Design:
         *,
         missing: Literal["impute", "keep"] = "impute",
         history: tuple[str, ...] = HISTORY,
-        components: int = 20,
+        components: int | None = 20,
         landmark_terms: bool = True,
         splines: int = 0,
         clip: float = 4.0,
@@ -65,7 +67,8 @@ class Design:
             raise ModelError("a design cannot be fitted: nobody is at risk at the landmarks")
         known = landmark.known
         embeddings = [name for name, block in known.images.items() if block.form == "embedding"]
-        self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings)
+        patients = len(np.unique(landmark.patient))
+        self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings, patients)
         for part in self._parts:
             part.fit(landmark)
         self.moment_scales = [Scale.fit(moment, clip=np.inf) for moment in self._moments(landmark)]
@@ -78,14 +81,16 @@ class Design:
         visits: tuple[Variable, ...],
         genomics: list[str],
         embeddings: list[str],
+        patients: int = 0,
     ) -> None:
         self._variables = (record, visits)
         keep = self.missing == "keep"
         common: dict[str, Any] = {"keep_missing": keep, "clip": self.clip}
         self._record = RecordFeatures(splines=self.splines, **common)
         self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
-        self._genomics = [GenomicFeatures(name, components=self.components, **common) for name in genomics]
-        self._imaging = [ImagingFeatures(name, components=self.components, **common) for name in embeddings]
+        most = self.components if self.components is not None else 50 if patients >= _MANY_PATIENTS else 20
+        self._genomics = [GenomicFeatures(name, components=most, **common) for name in genomics]
+        self._imaging = [ImagingFeatures(name, components=most, **common) for name in embeddings]
 
     @property
     def _parts(self) -> list[RecordFeatures | HistoryFeatures | GenomicFeatures | ImagingFeatures]:

@@ -20,17 +20,17 @@ def training_landmarks(
 ) -> tuple[float, ...]:
     """Moments (days, ascending) at which to stack the patients at risk when a model learns from every landmark.
 
-    The landmarks asked and, where there are visits to learn from, up to ``steps`` even steps from the time origin to
-    the last of them: moments between visits teach what an old value is worth. Steps are no shorter than the longest
-    horizon over ``steps``, and fewer when the stack would exceed about ``rows`` rows. Moments with fewer than 10
-    patients at risk, or with no event of any cause within the longest horizon, are left out, unless nothing would be
-    left. Raises ModelError when nobody is at risk at any landmark.
+    The landmarks asked and, where there are visits after the time origin, up to ``steps`` even steps from that origin
+    to the last of them: moments between visits teach what an old value is worth. Steps are no shorter than the
+    longest horizon over ``steps``, and fewer when the stack would exceed about ``rows`` rows. Moments with fewer than
+    10 patients at risk, or with no event of any cause within the longest horizon, are left out, unless nothing would
+    be left. Raises ModelError when nobody is at risk at any landmark.
     """
     if cohort.outcome is None:
         raise ModelError(f"training landmarks cannot be laid: the cohort {cohort.name!r} has no outcome")
     asked = np.asarray(question.landmarks, dtype=float)
     moments = asked
-    if len(cohort.visits) and asked.max() > 0:
+    if (cohort.visits["time"] > 0).any() and asked.max() > 0:
         affordable = rows // max(len(cohort), 1) - len(asked)
         distinct = int(np.ceil(asked.max() / max(question.horizons) * steps))
         count = max(min(steps, affordable, distinct), 0)

@@ -92,7 +92,7 @@ class _CoxModel(RiskModel):
         question: landmarks and horizons.
         penalty: ridge penalty of every column; None has one per modality chosen by marginal likelihood in the fold.
         history: summaries of visit variables among "last", "mean", "slope".
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block; None: 50 from 1,000 patients, else 20.
         splines: knots of linear splines on numbers.
         random_state: not used; fitting draws nothing.
     """
@@ -105,7 +105,7 @@ class _CoxModel(RiskModel):
         *,
         penalty: float | None = None,
         history: tuple[str, ...] = HISTORY,
-        components: int = 50,
+        components: int | None = None,
         splines: int = 0,
         random_state: int = 0,
     ) -> None:

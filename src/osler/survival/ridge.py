@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 _START, _LEAST, _MOST = 10.0, 1e-2, 1e6
 _ROUNDS = 40
 _NEWTON_STEPS = 30
-_TOLERANCE = 1e-8
+_TOLERANCE, _ROUGHLY = 1e-10, 1e-6  # of the log-likelihood: at the end, and while penalties still move
 _STEEPEST = 50.0
 
 
@@ -91,7 +91,7 @@ def fit_ridge_cox(
     effect, beta = 1.0, np.zeros(X.shape[1])
     for _ in range(_ROUNDS):
         ridge = _spread(chosen, groups, X.shape[1]) * effect
-        beta = _newton(risk, beta, ridge)
+        beta = _newton(risk, beta, ridge, _ROUGHLY)
         hessian = risk.hessian(beta)
         settled = _design_effect(risk, beta, hessian, ridge, cluster)
         posterior = _inverse(hessian / settled + _spread(chosen, groups, X.shape[1]) * np.eye(X.shape[1]))
@@ -195,7 +195,7 @@ class _RiskSets:
         return tails[self.later]
 
 
-def _newton(risk: _RiskSets, beta: Floats, ridge: Floats) -> Floats:
+def _newton(risk: _RiskSets, beta: Floats, ridge: Floats, tolerance: float = _TOLERANCE) -> Floats:
     """Maximiser of the penalised likelihood, from ``beta``; a concave problem, so halved steps always arrive."""
     value = risk.log_likelihood(beta) - 0.5 * (ridge * beta * beta).sum()
     for _ in range(_NEWTON_STEPS):
@@ -205,11 +205,11 @@ def _newton(risk: _RiskSets, beta: Floats, ridge: Floats) -> Floats:
         while size > 1e-6:
             trial = beta + size * step
             improved = risk.log_likelihood(trial) - 0.5 * (ridge * trial * trial).sum()
-            if improved >= value - _TOLERANCE:
+            if improved >= value - 1e-11 * (1 + abs(value)):  # as far as rounding can tell
                 break
             size /= 2
         gain, beta, value = improved - value, trial, improved
-        if gain < _TOLERANCE * (1 + abs(value)):
+        if gain < tolerance * (1 + abs(value)):
             break
     return beta
 
