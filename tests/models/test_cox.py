@@ -114,3 +114,12 @@ def test_the_penalty_is_chosen_for_each_modality():
     part = next(iter(StackedCox(QUESTION).fit(cohort)._fitted.values()))
     assert set(part.penalties[0]) == {"record", "visits", "rna", "slide", "landmark"}
     assert part.penalties[0]["rna"] > 2 * part.penalties[0]["record"]
+
+
+def test_many_rows_are_answered_in_parts_of_equal_answers():
+    cohort = plain_cohort(150, seed=11)
+    model = Cox(ONE).fit(cohort)
+    many = cohort.subset(np.tile(np.arange(150), 30))
+    once, often = (model.predict(c, 0.0, at_risk=False) for c in (cohort, many))
+    np.testing.assert_array_equal(often.incidence, np.tile(once.incidence, (30, 1, 1)))
+    np.testing.assert_array_equal(often.upper, np.tile(once.upper, (30, 1, 1)))
