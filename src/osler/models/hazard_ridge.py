@@ -1,15 +1,16 @@
 """Ridge path: a pooled proportional hazards model with one penalty per block of columns, chosen inside the fold.
 
 The hazard of each cause is ``exp(alpha_b + x beta)`` in bin b: a Poisson regression whose bins play the part of the
-baseline of a landmark supermodel (van Houwelingen, Scand J Stat 2007;34:70-85), fitted over all landmarks at once.
-Penalties are chosen by patient-grouped cross-validation of the deviance. For the search each fold's log-likelihood is
-replaced by its quadratic approximation at a fitted point, so that a candidate costs one linear solve; held-out deviance
-is always the true one, and the point is renewed after the search.
+baseline of a landmark supermodel (van Houwelingen, Scand J Stat 2007;34:70-85), fitted over all landmarks at once. A
+ridge is a normal prior whose precision the data can tell: each block's penalty takes Fellner-Schall steps (Wood and
+Fasiolo, Biometrics 2017;73:1071-1081) towards the maximum of the marginal likelihood. Rows of one patient at several
+landmarks repeat the same information, so the likelihood is divided by its design effect: the ratio of the variance of
+the score with patients as clusters to that with rows as if they were independent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -24,16 +25,12 @@ __all__ = ["CauseRidge", "RidgeFit", "fit_ridge"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Penalties as shares of the number of events: from nearly none to a coefficient that hardly moves.
-_RATIOS = np.geomspace(1e-3, 10.0, 9)
-_SEARCH = (0.0, 10**-1.0, 10**-0.5, 10**0.5, 10.0, 10**1.5)
-_ROUNDS = 2
-_NEWTON = 25
-_TOLERANCE = 1e-6
+_START, _LEAST, _MOST = 10.0, 1e-2, 1e6
+_ROUNDS, _STILL = 30, 0.05  # Fellner-Schall steps, until no penalty moves by more than a twentieth
+_FREE = 1e-3  # penalty per event of the block that is hardly penalised
 _BIN_PENALTY = 1.0  # of a bin's departure from the mean bin: worth about one event
 _RATE_PENALTY = 0.1  # of the mean bin's departure from the overall rate: holds it where a fold has no event at all
-_FREE = 1e-3  # ratio of a block that is not searched (the landmark itself)
-_USUAL, _DOUBT = 0.3, 2.0  # a ratio ten times larger or smaller than usual must earn two units of log-likelihood
+_NEWTON, _TOLERANCE = 25, 1e-6
 _STEEPEST = 12.0  # linear predictors are held within this of zero while fitting: exp() stays finite
 
 
@@ -43,14 +40,16 @@ class CauseRidge:
 
     Attributes:
         alpha: (B,) log baseline hazard; -inf when the cause had no event in training.
-        beta: (P,) log hazard ratios per unit of each column.
-        ratios: block -> its penalty as a share of the number of events.
-        covariance: (P + 1, P + 1) of (mean of alpha, beta): sandwich, patients as clusters.
+        beta: (P,) log hazard ratios per unit of each column; higher is worse.
+        penalties: block -> prior precision of its coefficients.
+        design_effect: at least one.
+        covariance: (P + 1, P + 1) posterior covariance of (mean of alpha, beta), design effect included.
     """
 
     alpha: Floats
     beta: Floats
-    ratios: dict[str, float]
+    penalties: dict[str, float]
+    design_effect: float
     covariance: Floats
 
     def eta(self, X: Floats) -> Floats:
@@ -64,7 +63,13 @@ class CauseRidge:
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
-        return {"alpha": self.alpha, "beta": self.beta, "ratios": self.ratios, "covariance": self.covariance}
+        return {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "penalties": self.penalties,
+            "design_effect": self.design_effect,
+            "covariance": self.covariance,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -78,55 +83,100 @@ class RidgeFit:
 
     Attributes:
         causes: one ``CauseRidge`` per cause.
-        held_out: (R, K) linear predictor plus mean-bin difference of the fit that never saw the row's patient.
+        held_out: (R, K) linear predictor, by a fit that never saw the row's patient.
         held_out_parts: block -> (R, K), the part of ``held_out`` that the block contributed.
     """
 
     causes: tuple[CauseRidge, ...]
     held_out: Floats
-    held_out_parts: dict[str, Floats] = field(default_factory=dict)
+    held_out_parts: dict[str, Floats]
 
 
 def fit_ridge(
     X: Floats, blocks: dict[str, Ints], seen: FollowUp, patient: Ints, fold: Ints, n_causes: int, free: str = "landmark"
 ) -> RidgeFit:
-    """Fit every cause.
+    """Fit every cause on all rows, and again without each inner fold at the same penalties.
 
     Args:
         X: (R, P) finite columns of spread about one.
         blocks: name -> its columns; together all P.
         seen: follow-up of the rows.
-        patient: (R,) position of the row's patient, 0..n - 1.
+        patient: (R,) position of the row's patient.
         fold: (R,) inner fold of the row's patient.
         n_causes: K; a cause without event has an infinitely low hazard.
         free: the block that is hardly penalised.
     """
-    R, P = X.shape
-    fits, held_out = [], np.zeros((R, n_causes))
-    parts = {name: np.zeros((R, n_causes)) for name in blocks}
+    fits, held_out = [], np.zeros((len(X), n_causes))
+    parts = {name: np.zeros((len(X), n_causes)) for name in blocks}
     for k in range(n_causes):
         event = (seen.cause == k + 1).astype(float)
         if not event.any():
-            fits.append(_no_event(P, seen.exposure.shape[1], tuple(blocks)))
+            fits.append(_no_event(X.shape[1], seen.exposure.shape[1], blocks))
             continue
-        path = _Path(X, blocks, seen, event, fold, free)
-        ratios = path.choose()
-        theta = path.refit(ratios)
-        everyone, B = path.problem(np.arange(R)), path.bins
-        whole = everyone.newton(path.start(), path.penalty(ratios), path.events)
-        for rows, one in zip(path.held, theta, strict=True):
-            held_out[rows, k] = X[rows] @ one[B:]
+        rate = float(np.log(event.sum() / seen.exposure.sum()))
+        whole = _Problem(X, seen.exposure * np.exp(rate), seen.bin, event)
+        theta, fit = _fit_cause(whole, blocks, patient, free, rate)
+        ridge = _ridge(fit.penalties, blocks, whole) * fit.design_effect
+        for out in np.unique(fold):
+            rows = np.flatnonzero(fold == out)
+            one = whole.take(np.flatnonzero(fold != out)).newton(theta, ridge)
             for name, columns in blocks.items():
-                parts[name][rows, k] = X[rows][:, columns] @ one[B:][columns]
-        covariance = everyone.sandwich(whole, path.penalty(ratios), patient)
-        fits.append(CauseRidge(path.rate + whole[:B], whole[B:], ratios, covariance))
+                parts[name][rows, k] = X[np.ix_(rows, columns)] @ one[whole.bins :][columns]
+                held_out[rows, k] += parts[name][rows, k]
+        fits.append(fit)
     return RidgeFit(tuple(fits), held_out, parts)
 
 
-def _no_event(P: int, B: int, blocks: tuple[str, ...]) -> CauseRidge:
-    return CauseRidge(
-        np.full(B, -np.inf), np.zeros(P), {name: float(_RATIOS[-1]) for name in blocks}, np.zeros((P + 1, P + 1))
-    )
+def _no_event(P: int, B: int, blocks: dict[str, Ints]) -> CauseRidge:
+    none = np.full(B, -np.inf)
+    return CauseRidge(none, np.zeros(P), dict.fromkeys(blocks, _MOST), 1.0, np.zeros((P + 1, P + 1)))
+
+
+def _fit_cause(
+    whole: _Problem, blocks: dict[str, Ints], patient: Ints, free: str, rate: float
+) -> tuple[Floats, CauseRidge]:
+    """Penalties and coefficients by turns, until both are still; theta and the finished fit."""
+    B = whole.bins
+    fixed = {free: _FREE * whole.events} if free in blocks else {}
+    penalties = {name: fixed.get(name, _START) for name in blocks}
+    theta, effect = np.zeros(B + whole.X.shape[1]), 1.0
+    for _ in range(_ROUNDS):
+        theta = whole.newton(theta, _ridge(penalties, blocks, whole) * effect)
+        _, hessian = whole.quadratic(theta)
+        effect = whole.design_effect(theta, hessian, _ridge(penalties, blocks, whole) * effect, patient)
+        posterior = _inverse(hessian / effect + _ridge(penalties, blocks, whole))
+        before = penalties
+        penalties = {
+            name: fixed[name] if name in fixed else _stepped(before[name], theta[B + columns], posterior, B + columns)
+            for name, columns in blocks.items()
+        }
+        moved = [abs(np.log(penalties[n] / before[n])) for n in blocks if min(before[n], penalties[n]) < _MOST]
+        if max(moved, default=0.0) < _STILL:
+            break
+    ridge = _ridge(penalties, blocks, whole)
+    theta = whole.newton(theta, ridge * effect)
+    _, hessian = whole.quadratic(theta)
+    posterior = _inverse(hessian / effect + ridge)
+    pick = np.zeros((1 + len(theta) - B, len(theta)))
+    pick[0, :B] = (whole.counts + 1.0 / B) / (whole.counts + 1.0 / B).sum()
+    pick[1:, B:] = np.eye(len(theta) - B)
+    return theta, CauseRidge(rate + theta[:B], theta[B:], penalties, effect, pick @ posterior @ pick.T)
+
+
+def _stepped(penalty: float, beta: Floats, posterior: Floats, columns: Ints) -> float:
+    """Effective degrees of freedom of a block over the sum of squares of its coefficients."""
+    freedom = len(columns) - penalty * float(np.trace(posterior[np.ix_(columns, columns)]))
+    return float(np.clip(max(freedom, 1e-6) / max(float(beta @ beta), 1e-12), _LEAST, _MOST))
+
+
+def _ridge(penalties: dict[str, float], blocks: dict[str, Ints], whole: _Problem) -> Floats:
+    """(B + P, B + P): prior precision of the blocks, and what holds the bins together."""
+    B, P = whole.bins, whole.X.shape[1]
+    out = np.zeros((B + P, B + P))
+    out[:B, :B] = _BIN_PENALTY * (np.eye(B) - 1.0 / B) + _RATE_PENALTY / B
+    for name, columns in blocks.items():
+        out[B + columns, B + columns] = penalties[name]
+    return out
 
 
 @dataclass(eq=False)
@@ -142,21 +192,29 @@ class _Problem:
     event: Floats
 
     def __post_init__(self) -> None:
-        B = self.exposure.shape[1]
-        self.counts = np.bincount(self.where, weights=self.event, minlength=B)
+        self.bins = self.exposure.shape[1]
+        self.events = float(self.event.sum())
+        self.counts = np.bincount(self.where, weights=self.event, minlength=self.bins)
         self.observed = np.concatenate([self.counts, self.X.T @ self.event])
 
-    def deviance(self, theta: Floats) -> float:
-        """Minus log-likelihood."""
-        B = len(self.counts)
-        eta = np.clip(self.X @ theta[B:], -_STEEPEST, _STEEPEST)
-        return float(np.exp(eta) @ (self.exposure @ np.exp(theta[:B])) - self.counts @ theta[:B] - self.event @ eta)
+    def take(self, rows: Ints) -> _Problem:
+        """Some rows."""
+        return _Problem(self.X[rows], self.exposure[rows], self.where[rows], self.event[rows])
+
+    def expected(self, theta: Floats) -> Floats:
+        """(R, B) expected events."""
+        risk = np.exp(np.clip(self.X @ theta[self.bins :], -_STEEPEST, _STEEPEST))
+        return self.exposure * np.exp(theta[: self.bins]) * risk[:, None]
+
+    def value(self, theta: Floats, ridge: Floats) -> float:
+        """Minus the penalised log-likelihood."""
+        eta = np.clip(self.X @ theta[self.bins :], -_STEEPEST, _STEEPEST)
+        total = np.exp(eta) @ (self.exposure @ np.exp(theta[: self.bins]))
+        return float(total - self.counts @ theta[: self.bins] - self.event @ eta + 0.5 * theta @ ridge @ theta)
 
     def quadratic(self, theta: Floats) -> tuple[Floats, Floats]:
-        """Gradient and Hessian."""
-        B = len(self.counts)
-        risk = np.exp(np.clip(self.X @ theta[B:], -_STEEPEST, _STEEPEST))
-        expected = self.exposure * np.exp(theta[:B]) * risk[:, None]  # (R, B)
+        """Gradient and Hessian of minus the log-likelihood, without the penalty."""
+        B, expected = self.bins, self.expected(theta)
         each = expected.sum(axis=1)
         gradient = np.concatenate([expected.sum(axis=0), self.X.T @ each]) - self.observed
         hessian = np.empty((len(theta), len(theta)))
@@ -166,127 +224,36 @@ class _Problem:
         hessian[B:, B:] = (self.X * each[:, None]).T @ self.X
         return gradient, hessian
 
-    def newton(self, theta: Floats, penalty: Floats, scale: float, most: int = _NEWTON) -> Floats:
-        """Minimise with ``penalty`` ((B + P, B + P), half its quadratic form); steps are halved until they descend."""
-        value = self.deviance(theta) + 0.5 * theta @ penalty @ theta
-        for _ in range(most):
+    def newton(self, theta: Floats, ridge: Floats) -> Floats:
+        """The penalised maximum, from ``theta``; steps are halved until they descend."""
+        value = self.value(theta, ridge)
+        for _ in range(_NEWTON):
             gradient, hessian = self.quadratic(theta)
-            step = _solve(hessian + penalty, gradient + penalty @ theta)
+            step = cho_solve(cho_factor(hessian + ridge), gradient + ridge @ theta)
+            proposal, new = theta, np.inf
             for _ in range(20):
                 proposal = theta - step
-                new = self.deviance(proposal) + 0.5 * proposal @ penalty @ proposal
+                new = self.value(proposal, ridge)
                 if np.isfinite(new) and new <= value + 1e-9 * abs(value):
                     break
                 step = step / 2
-            gain = value - new
-            theta, value = proposal, new
-            if gain < _TOLERANCE * max(scale, 1.0):
+            gain, theta, value = value - new, proposal, new
+            if gain < _TOLERANCE * max(self.events, 1.0):
                 break
         return theta
 
-    def sandwich(self, theta: Floats, penalty: Floats, patient: Ints) -> Floats:
-        """Covariance of (mean alpha, beta) with patients as clusters; Lin and Wei, JASA 1989;84:1074-1078."""
-        B = len(self.counts)
-        risk = np.exp(np.clip(self.X @ theta[B:], -_STEEPEST, _STEEPEST))
-        expected = self.exposure * np.exp(theta[:B]) * risk[:, None]
-        residual = -expected
-        residual[np.arange(len(self.where)), self.where] += self.event
-        scores = np.zeros((int(patient.max()) + 1, len(theta)))
-        np.add.at(scores, patient, np.column_stack([residual, self.X * residual.sum(axis=1)[:, None]]))
-        _, hessian = self.quadratic(theta)
-        bread = np.linalg.inv(hessian + penalty)
-        full = bread @ (scores.T @ scores) @ bread
-        pick = np.zeros((len(theta) - B + 1, len(theta)))
-        weight = self.counts + 1.0 / B
-        pick[0, :B] = weight / weight.sum()
-        pick[1:, B:] = np.eye(len(theta) - B)
-        return pick @ full @ pick.T
-
-
-class _Path:
-    """The search for the penalties of one cause."""
-
-    def __init__(
-        self, X: Floats, blocks: dict[str, Ints], seen: FollowUp, event: Floats, fold: Ints, free: str
-    ) -> None:
-        self.X, self.blocks, self.seen, self.event, self.free = X, blocks, seen, event, free
-        self.bins = seen.exposure.shape[1]
-        self.events = float(event.sum())
-        self.rate = float(np.log(self.events / seen.exposure.sum()))
-        self.held = [np.flatnonzero(fold == f) for f in np.unique(fold)]
-        self.kept = [np.flatnonzero(fold != f) for f in np.unique(fold)]
-        self.train = [self.problem(rows) for rows in self.kept]
-        self.test = [self.problem(rows) for rows in self.held]
-        self.points = [self.start()] * len(self.train)
-
-    def problem(self, rows: Ints) -> _Problem:
-        """The likelihood of some rows."""
-        exposure = self.seen.exposure[rows] * np.exp(self.rate)
-        return _Problem(self.X[rows], exposure, self.seen.bin[rows], self.event[rows])
-
-    def start(self) -> Floats:
-        """The null model: the overall rate."""
-        return np.zeros(self.bins + self.X.shape[1])
-
-    def penalty(self, ratios: dict[str, float]) -> Floats:
-        """(B + P, B + P) matrix: ridge on the blocks, departures from the mean bin."""
+    def design_effect(self, theta: Floats, hessian: Floats, ridge: Floats, patient: Ints) -> float:
+        """Clustered over independent variance of the score of beta, averaged over what the data tell; at least 1."""
         B = self.bins
-        out = np.zeros((B + self.X.shape[1],) * 2)
-        out[:B, :B] = _BIN_PENALTY * (np.eye(B) - 1.0 / B) + _RATE_PENALTY / B
-        diagonal = np.empty(self.X.shape[1])
-        for name, columns in self.blocks.items():
-            diagonal[columns] = ratios[name] * self.events
-        out[B:, B:] = np.diag(diagonal)
-        return out
-
-    def choose(self) -> dict[str, float]:
-        """Ratios of least held-out deviance: one for all blocks first, then block by block."""
-        searched = [name for name in self.blocks if name != self.free]
-        ratios = {name: float(_RATIOS[4]) for name in self.blocks} | {self.free: _FREE}
-        if not searched:
-            return ratios
-        self._expand(ratios)
-        common = [{**dict.fromkeys(searched, float(r)), self.free: _FREE} for r in _RATIOS]
-        ratios = min(common, key=self._score)
-        self._expand(ratios)
-        best = self._score(ratios)
-        for _ in range(_ROUNDS if len(searched) > 1 else 0):
-            before = dict(ratios)
-            for name in searched:
-                for factor in _SEARCH:
-                    value = float(_RATIOS[-1] * 100) if factor == 0 else ratios[name] * factor
-                    trial = {**ratios, name: float(np.clip(value, _RATIOS[0] / 10, _RATIOS[-1] * 100))}
-                    score = self._score(trial)
-                    if score < best - 1e-9:
-                        best, chosen = score, trial
-                        ratios = chosen
-            if ratios == before:
-                break
-            self._expand(ratios)
-            best = self._score(ratios)
-        return {name: ratios[name] for name in self.blocks}
-
-    def refit(self, ratios: dict[str, float]) -> list[Floats]:
-        """Theta of each inner fold's training rows."""
-        penalty = self.penalty(ratios)
-        return [p.newton(t, penalty, self.events) for p, t in zip(self.train, self.points, strict=True)]
-
-    def _expand(self, ratios: dict[str, float]) -> None:
-        """Renew the points of the quadratic approximations."""
-        penalty = self.penalty(ratios)
-        self.points = [p.newton(t, penalty, self.events, most=6) for p, t in zip(self.train, self.points, strict=True)]
-        self.models = [p.quadratic(t) for p, t in zip(self.train, self.points, strict=True)]
-
-    def _score(self, ratios: dict[str, float]) -> float:
-        """Held-out deviance per event."""
-        penalty, total = self.penalty(ratios), 0.0
-        for point, (gradient, hessian), test in zip(self.points, self.models, self.test, strict=True):
-            theta = _solve(hessian + penalty, hessian @ point - gradient)
-            total += test.deviance(theta)
-        doubt = sum(np.log10(ratio / _USUAL) ** 2 for name, ratio in ratios.items() if name != self.free)
-        return total / self.events + _DOUBT * doubt / self.events
+        if not self.X.shape[1] or len(np.unique(patient)) == len(patient):
+            return 1.0
+        residual = self.event - self.expected(theta).sum(axis=1)
+        scores = np.zeros((int(patient.max()) + 1, self.X.shape[1]))
+        np.add.at(scores, patient, self.X * residual[:, None])
+        inverse = _inverse(hessian + ridge)[B:, B:]
+        clustered = float((inverse * (scores.T @ scores)).sum())
+        return max(1.0, clustered / max(float((inverse * hessian[B:, B:]).sum()), 1e-12))
 
 
-def _solve(matrix: Floats, right: Floats) -> Floats:
-    jitter = 1e-9 * np.trace(matrix) / len(matrix)
-    return cho_solve(cho_factor(matrix + jitter * np.eye(len(matrix)), check_finite=False), right, check_finite=False)
+def _inverse(matrix: Floats) -> Floats:
+    return cho_solve(cho_factor(matrix), np.eye(len(matrix)))

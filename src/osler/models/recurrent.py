@@ -46,6 +46,7 @@ Ints = NDArray[np.int64]
 _NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
 _READERS = 3  # networks that read an image block, each without a third of the patients
 _LEAST_IMAGE_EVENTS = 10
+_STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
 
 
@@ -122,13 +123,15 @@ class Recurrent(RiskModel):
         assert cohort.outcome is not None
         horizon = float(self.question.grid[-1])
         fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state)
-        moments = training_landmarks(cohort, self.question, rows=self.chosen.rows)
+        unit = horizon / 10
+        steps = int(np.clip(np.ceil(max(self.question.landmarks) / unit), 1, _STEPS))
+        moments = training_landmarks(cohort, self.question, steps=steps, rows=self.chosen.rows)
         ahead = cohort.at(moments).outcome
         assert ahead is not None
         self.edges_ = bin_edges(ahead, horizon, self.chosen.bins)
         readers, read = self._read_images(cohort)
         landmark = read.at(moments)
-        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=horizon / 10).fit(landmark)
+        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit).fit(landmark)
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
         n_causes, owner = len(self.causes_), landmark.patient
         ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
