@@ -19,7 +19,8 @@ def test_rows_of_a_landmark_see_their_own_past_and_nothing_else(cohort):
     assert landmark.known.outcome is None
     for row in range(len(landmark)):
         mine = known.iloc[landmark.start[row] : landmark.stop[row]]
-        past = cohort.visits.query("patient == @landmark.patient[@row] and time <= @landmark.time[@row]")
+        visits = cohort.visits
+        past = visits[(visits["patient"] == landmark.patient[row]) & (visits["time"] <= landmark.time[row])]
         pd.testing.assert_frame_equal(mine.reset_index(drop=True), past.reset_index(drop=True))
 
 

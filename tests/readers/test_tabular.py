@@ -51,7 +51,7 @@ def test_declared_missing_codes(tmp_path):
         ("t.txt", b"id|v\n1|2.5\n", {"sep": "|"}),
         ("t.csv", b"id;v\n1;2,5\n", {"sep": ";", "decimal": ","}),
         ("t.csv", b"# a remark, with commas\n\nid,v\n1,2.5\n", {"comment": "#"}),
-        ("t.csv.gz", gzip.compress(b"id,v\n1,2.5\n"), {}),
+        ("t.csv.gz", gzip.compress(b"id,v\n1,2.5\n", mtime=0), {}),
         ("t.csv", "id,v\n1,2.5\n".encode("utf-16"), {"encoding": "utf-16"}),
         ("t.csv", b"id,v\r1,2.5\r", {}),
         ("t.csv", b'"id","v"\n"1","2.5"\n', {}),
