@@ -272,6 +272,17 @@ def test_one_table_as_record_and_visits(tmp_path):
     assert cohort.outcome.time.tolist() == [6 * 365.25, 8 * 365.25]
 
 
+def test_any_row_of_a_patient_may_exclude_them_when_the_first_is_kept(tmp_path):
+    manifest = HEAD + (
+        'exclude = [{ reason = "ill", where = "ill == 1" }]\n'
+        '[record]\ntable = "t.csv"\nrepeated = "first"\nvariables = [{ name = "age", type = "number" }]\n'
+        '[outcome]\nname = "death"\ntime = "days"\nevent = "dead"\n'
+    )
+    rows = ["id,age,ill,days,dead", "a,50,0,9,1", "a,50,1,9,1", "b,60,0,8,0"]
+    cohort = read(tmp_path, manifest, t__csv="\n".join(rows))
+    assert cohort.patients.tolist() == ["b"]
+
+
 # Visits
 
 OUTCOME = '[outcome]\nname = "death"\ntime = "days"\nevent = "dead"\n'

@@ -120,7 +120,14 @@ def _outcome_rows(reading: Reading, first: Rows | None, spec: OutcomeSpec) -> Ro
 
 
 def _exclude(reading: Reading, first: Rows | None, step: ExcludeSpec) -> None:
-    rows = first if step.table is None else reading.rows(step.table, _form_of(reading.manifest, step.table), [])
+    record = reading.manifest.record[0]
+    if step.table is not None:
+        rows = reading.rows(step.table, _form_of(reading.manifest, step.table), [])
+    elif first is not None and record.repeated == "first":
+        # Any of a patient's rows may speak against it, not only the one that is kept.
+        rows = reading.rows(record.table, record, [])
+    else:
+        rows = first
     if rows is None:
         return
     hit = reading.fulfil(rows.table, step.where, rows.position)
