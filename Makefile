@@ -19,10 +19,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
-demo: data/demo/cohort.toml ## simulate a cohort, run the whole study on it, write its reports to reports/demo
+demo: $(READY) data/demo/cohort.toml ## simulate a cohort, run the whole study on it, write its reports to reports/demo
 	@$(BIN)/osler run data/demo --out reports/demo --patients 3
 
-data/demo/cohort.toml: $(READY)
+data/demo/cohort.toml: | $(READY)
 	@$(BIN)/osler simulate data/demo --patients 1000
 
 test: $(READY) ## every test
