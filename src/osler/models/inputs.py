@@ -21,7 +21,6 @@ __all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_LOUDEST = 2.0  # largest spread of a component as the head sees it
 _SCORE_GAIN = 2.0  # log hazard ratios have spreads of about a half; other inputs of about one
 
 
@@ -130,48 +129,37 @@ class Inputs:
 class HeadRows:
     """What the network's head is told of a row beside the state.
 
-    Narrow modalities enter as they are. A wide one (genomics, embeddings) enters as its components when there are
-    enough patients, and otherwise as the log hazard ratios that the ridge path makes of it, one per cause.
+    Every modality enters as the log hazard ratios that the ridge path makes of it, one per cause. Those of narrow
+    modalities enter beside their columns as they are; of wide ones (genomics, embeddings) nothing else does: given
+    fifty components, a network learns less.
 
     Attributes:
         narrow: columns of the ridge path taken as they are.
-        wide: block -> its columns.
-        gain: block -> factor of its components, or None where ridge scores are used.
+        scored: blocks of which the ridge scores are taken.
         modality: modality of each input.
     """
 
     narrow: Ints
-    wide: dict[str, Ints]
-    gain: dict[str, float | None]
+    scored: tuple[str, ...]
     modality: tuple[str, ...]
 
     @classmethod
-    def fit(cls, inputs: Inputs, columns: Floats, wide: list[str], enough: bool, n_causes: int) -> Self:
-        """Decide from training columns (R, P)."""
-        blocks = inputs.blocks()
-        used = {name: blocks[name] for name in wide if name in blocks}
-        narrow = np.array([i for i, c in enumerate(inputs.columns_) if c.modality not in used], dtype=np.int64)
-        gain: dict[str, float | None] = {}
-        modality = [inputs.columns_[i].modality for i in narrow]
-        for name, members in used.items():
-            loudest = float(columns[:, members].std(axis=0).max(initial=0.0))
-            gain[name] = min(1.0, _LOUDEST / max(loudest, 1e-9)) if enough else None
-            modality += [name] * (len(members) if enough else n_causes)
-        return cls(narrow, used, gain, tuple(modality))
+    def of(cls, inputs: Inputs, wide: list[str], n_causes: int) -> Self:
+        """Decide by modality; ``wide`` names the wide ones."""
+        narrow = [i for i, column in enumerate(inputs.columns_) if column.modality not in wide]
+        scored = tuple(name for name in inputs.blocks() if name != "landmark")
+        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in scored for _ in range(n_causes)]
+        return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))
 
     def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:
         """(R, Q) inputs from (R, P) columns and the (R, K) ridge scores of each block."""
-        out = [columns[:, self.narrow]]
-        for name, members in self.wide.items():
-            gain = self.gain[name]
-            out.append(parts[name] * _SCORE_GAIN if gain is None else columns[:, members] * gain)
-        return np.hstack(out)
+        return np.hstack([columns[:, self.narrow], *(parts[name] * _SCORE_GAIN for name in self.scored)])
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
-        return {"narrow": self.narrow, "wide": self.wide, "gain": self.gain, "modality": list(self.modality)}
+        return {"narrow": self.narrow, "scored": list(self.scored), "modality": list(self.modality)}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The inverse of ``state``."""
-        return cls(state["narrow"], state["wide"], state["gain"], tuple(state["modality"]))
+        return cls(state["narrow"], tuple(state["scored"]), tuple(state["modality"]))

@@ -66,7 +66,6 @@ class RecurrentSettings:
         forecast_weight: of the forecast loss beside the hazard loss.
         epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
         components: most principal components of a genomic or embedding block.
-        wide_patients: with fewer training patients the head sees ridge scores of wide blocks, not components.
     """
 
     members: int = 5
@@ -82,10 +81,9 @@ class RecurrentSettings:
     modality_dropout: float = 0.1
     forecast_weight: float = 0.05
     epochs: int = 160
-    patience: int = 32
+    patience: int = 24
     check_every: int = 4
     components: int = 50
-    wide_patients: int = 1000
 
     @property
     def recipe(self) -> Recipe:
@@ -168,9 +166,8 @@ class Recurrent(RiskModel):
 
     def _fit_networks(self, landmark: Landmark, fused: Fused, seen: FollowUp, ridge: RidgeFit, fold: Ints) -> None:
         s, sequences = self.chosen, fused.sequences
-        enough = len(np.unique(landmark.patient)) >= s.wide_patients
         wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
-        self.head_ = HeadRows.fit(self.inputs_, fused.columns, wide, enough, len(self.causes_))
+        self.head_ = HeadRows.of(self.inputs_, wide, len(self.causes_))
         unit = self.inputs_.unit
         self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences))
         over = np.repeat([1.0, 0.0], s.members)
