@@ -44,6 +44,7 @@ example: demo ## rebuild reports/example, the committed reports of the demo coho
 
 bench: $(READY) ## speed and accuracy on simulated and real cohorts (minutes); results in benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/studies.py --data $(DATA)
+	@$(BIN)/python benchmarks/simulation.py --models stacked_cox,boosted_hazard,recurrent >> benchmarks/RESULTS.md
 
 reference: ## compute tests/reference/*.json anew; needs R with the packages named in tests/reference/README.md
 	@cd tests/reference && Rscript make_reference.R

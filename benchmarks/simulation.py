@@ -10,6 +10,7 @@ without the noise of events and censoring. "Revealed" gives the hidden trait of 
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -40,7 +41,12 @@ def main() -> None:
         new = simulate(Path(base) / "new", patients=chosen.new, seed=chosen.seed + 1)
         rows = ladder(learn, new, chosen.models.split(","))
     table = pd.DataFrame(rows).pivot_table(index=["model", "knows"], columns="asked", values="ipa", sort=False)
-    print("\n| model | knows | " + " | ".join(table.columns) + " |\n" + "|---" * (2 + len(table.columns)) + "|")
+    print(
+        f"\n## Against the true risks of {chosen.new:,} new simulated patients\n\n"
+        f"`benchmarks/simulation.py --patients {chosen.patients} --models {chosen.models}`: index of prediction accuracy "
+        "in percent, expected under the true risks; the oracle knows the hidden traits.\n"
+    )
+    print("| model | knows | " + " | ".join(table.columns) + " |\n" + "|---" * (2 + len(table.columns)) + "|")
     for (model, knows), values in table.iterrows():
         print(f"| {model} | {knows} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
 
@@ -58,7 +64,7 @@ def ladder(learn: Path, new: Path, models: list[str]) -> list[dict[str, object]]
             model = create(name, question).fit(one)
             curves = {s: model.predict(other, at=s) for s in question.landmarks}
             rows += [_row(name, knows, s, h, accuracy(curves[s].risk(h), truth[s, h])) for s, h in asked]
-            print(f"{name}, {knows}: {time.perf_counter() - started:.0f} s", flush=True)
+            print(f"{name}, {knows}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
     return rows
 
 
