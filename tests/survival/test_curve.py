@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from osler.errors import BeyondSupport, ModelError
 from osler.survival.curve import RiskCurve
 
