@@ -43,8 +43,8 @@ def main() -> None:
     table = pd.DataFrame(rows).pivot_table(index=["model", "knows"], columns="asked", values="ipa", sort=False)
     print(
         f"\n## Against the true risks of {chosen.new:,} new simulated patients\n\n"
-        f"`benchmarks/simulation.py --patients {chosen.patients} --models {chosen.models}`: index of prediction accuracy "
-        "in percent, expected under the true risks; the oracle knows the hidden traits.\n"
+        f"`benchmarks/simulation.py --patients {chosen.patients} --models {chosen.models}`: index of prediction "
+        "accuracy in percent, expected under the true risks; the oracle knows the hidden traits.\n"
     )
     print("| model | knows | " + " | ".join(table.columns) + " |\n" + "|---" * (2 + len(table.columns)) + "|")
     for (model, knows), values in table.iterrows():
