@@ -119,7 +119,9 @@ def test_incidence_is_a_probability(values):
     F = incidence(log_hazard, EDGES, grid)
     assert (F[:, :, 0] == 0).all()
     assert (np.diff(F, axis=2) >= -1e-15).all()
-    total = (np.exp(log_hazard) * (np.clip(grid[:, None, None] - EDGES[:-1], 0, np.diff(EDGES)) / 1000)).sum(axis=(1, 2))
+    total = (np.exp(log_hazard) * (np.clip(grid[:, None, None] - EDGES[:-1], 0, np.diff(EDGES)) / 1000)).sum(
+        axis=(1, 2)
+    )
     np.testing.assert_allclose(F.sum(axis=1)[0] + np.exp(-total), 1.0, atol=1e-12)
 
 

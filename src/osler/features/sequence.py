@@ -65,6 +65,13 @@ class Sequences:
     patient: Ints
     last: Ints
 
+    @property
+    def final(self) -> Ints:
+        """(patients,) packed position of the last visit of everybody who has one."""
+        place = self.packing.place
+        owner = self.patient[place]
+        return place[np.flatnonzero(np.r_[owner[1:] != owner[:-1], True])] if len(owner) else place
+
     def of_patients(self, chosen: NDArray[np.bool_], rows: Ints) -> Sequences:
         """The visits of the patients ``chosen`` (mask over positions), and ``rows``, positions of rows of theirs."""
         keep = chosen[self.patient]

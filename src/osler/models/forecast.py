@@ -1,14 +1,15 @@
-"""Forecast path: where each numeric visit variable is heading, by a ridge regression on its own past.
+"""Forecast path: where each numeric visit variable is heading.
 
-For a visit and a moment after it, the expected (scaled) value is linear in the last value, the mean so far, the
-slope so far times the time ahead, and the other variables' last values; the weights of last value and mean change with
-the logarithm of the time ahead, so that a forecast moves from the last value towards the patient's own mean. The
-variance grows linearly with the same clock. A recurrent network may correct both.
+The (scaled) value at a later moment is a ridge regression on what is known at a visit: the patient's own course (level
+and slope, drawn towards those of all patients as far as the visits are few), the last value, the mean so far, and the
+other variables' last values. Weights change with the logarithm of the time ahead, so that a forecast may leave the last
+value for the course, or for the mean. The variance is a combination of noise, the course's own and the time ahead. A
+recurrent network may correct both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.optimize import nnls
 from osler.features.history import running_sum
 from osler.features.scale import Scale, dot_rows
 from osler.features.sequence import Sequences
+from osler.models.course import Course
 
 __all__ = ["ForecastPath", "Pairs", "Past", "forecast_table", "pairs", "past"]
 
@@ -26,21 +28,30 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _LAGS = (1, 2, 4)
-_FURTHEST = 20.0  # units of time after which a slope is not followed any further
-_OWN = 8  # terms of a variable's own past
+_OWN = 9  # terms of a variable's own past
 _PENALTY = 1.0
 _LEAST_VARIANCE = 1e-4
+_FURTHEST = 4.0  # scaled values are clipped at this when they are learned from; so are forecasts
 _BAND = 1.6449  # normal quantile of a 90 % band
 
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """What was known of J variables after each of V visits, packed order: last value, mean, slope per unit of time."""
+    """What was known of J variables after each of V visits, in packed order.
+
+    Attributes:
+        last: (V, J) last value; 0, the average, before the first one.
+        mean: (V, J) mean so far, likewise.
+        known: (V, J) 1 once there was a value.
+        sums: (V, 6, J) of 1, t, t^2, z, t z and z^2 over the values so far, t in units of time.
+        time: (V,) of the visit, in units of time.
+    """
 
     last: Floats
     mean: Floats
-    slope: Floats
     known: Floats
+    sums: Floats
+    time: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +70,18 @@ class Pairs:
 
 
 def past(sequences: Sequences, unit: float) -> Past:
-    """Summaries of every visit and those before it."""
-    place = sequences.packing.place
+    """Summaries of every visit and those before it; ``unit`` days are one unit of time."""
+    place, J = sequences.packing.place, sequences.values.shape[1]
     owner = sequences.patient[place]
     ordinal = np.arange(len(owner)) - np.searchsorted(owner, owner, "left")
     known = sequences.measured[place].astype(float)
-    x = known * np.nan_to_num(sequences.values[place])
+    z = known * np.nan_to_num(sequences.values[place])
     t = known * (sequences.time[place] / unit)[:, None]
-    sums = running_sum(np.hstack([known, x, t, t * t, t * x]), ordinal)[sequences.packing.order]
-    n, sx, st, stt, stx = np.split(sums, 5, axis=1)
-    count = np.maximum(n, 1.0)
-    within = np.maximum(stt - st * st / count, 0.0)
-    slope = (stx - st * sx / count) / (within + 1.0)
-    return Past(np.nan_to_num(sequences.values), sx / count, slope, (n > 0).astype(float))
+    running = running_sum(np.hstack([known, t, t * t, z, t * z, z * z]), ordinal)[sequences.packing.order]
+    sums = running.reshape(len(owner), 6, J)
+    count = sums[:, 0]
+    mean = sums[:, 3] / np.maximum(count, 1.0)
+    return Past(np.nan_to_num(sequences.values), mean, (count > 0).astype(float), sums, sequences.time / unit)
 
 
 def pairs(sequences: Sequences) -> Pairs:
@@ -91,35 +101,38 @@ def pairs(sequences: Sequences) -> Pairs:
 
 @dataclass
 class ForecastPath:
-    """Linear forecasts of J variables.
+    """Forecasts of J variables.
 
     Args:
         unit: days of the clock.
 
     Attributes:
-        weights: (J, 8 + J) coefficients. variance_terms: (J, 2) of 1 and the clock.
+        courses: J populations.
+        weights: (J, 9 + J) coefficients.
+        variance_terms: (J, 3) of 1, the clock and the course's variance.
     """
 
     unit: float
-    weights: Floats | None = None
-    variance_terms: Floats | None = None
+    courses: list[Course] = field(default_factory=list)
+    weights: Floats = field(default_factory=lambda: np.empty((0, _OWN)))
+    variance_terms: Floats = field(default_factory=lambda: np.empty((0, 3)))
 
-    def fit(self, before: Past, seen: Pairs) -> Self:
-        """Learn from pairs of visits of training patients."""
+    def fit(self, before: Past, seen: Pairs, last: Ints) -> Self:
+        """Learn from pairs of visits of training patients; ``last`` are the positions of each patient's last visit."""
         J = before.last.shape[1]
-        self.weights, self.variance_terms = np.zeros((J, _OWN + J)), np.tile([1.0, 0.0], (J, 1))
+        self.courses = [Course.fit(before.sums[last, :, j]) for j in range(J)]
+        self.weights, self.variance_terms = np.zeros((J, _OWN + J)), np.tile([1.0, 0.0, 0.0], (J, 1))
         for j in range(J):
             rows = np.flatnonzero(np.isfinite(seen.target[:, j]))
             if len(rows) < _OWN:
                 continue
-            origin, ahead = seen.origin[rows], seen.ahead[rows]
-            Z = self._terms(before, origin, ahead, j)
+            Z, doubt = self._terms(before, seen.origin[rows], seen.ahead[rows], j)
             y = seen.target[rows, j]
             gram = Z.T @ Z + _PENALTY * np.eye(Z.shape[1])
             self.weights[j] = np.linalg.solve(gram, Z.T @ y)
             residual = y - Z @ self.weights[j]
-            clock = np.column_stack([np.ones(len(rows)), self.clock(ahead)])
-            self.variance_terms[j] = nnls(clock, residual**2)[0]
+            terms = np.column_stack([np.ones(len(rows)), self.clock(seen.ahead[rows]), doubt])
+            self.variance_terms[j] = nnls(terms, residual**2)[0]
         return self
 
     def clock(self, ahead: Floats) -> Floats:
@@ -128,37 +141,46 @@ class ForecastPath:
 
     def predict(self, before: Past, origin: Ints, ahead: Floats) -> tuple[Floats, Floats]:
         """(Q, J) expected scaled values and their variances ``ahead`` (Q,) days after the visits ``origin`` (Q,)."""
-        assert self.weights is not None
-        assert self.variance_terms is not None
         J = len(self.weights)
-        mean = np.empty((len(origin), J))
+        mean, variance = np.empty((len(origin), J)), np.empty((len(origin), J))
+        clock = self.clock(ahead)
         for j in range(J):
-            mean[:, j] = dot_rows(self._terms(before, origin, ahead, j), self.weights[j][:, None])[:, 0]
-        variance = self.variance_terms[:, 0] + self.clock(ahead)[:, None] * self.variance_terms[:, 1]
-        return mean, np.maximum(variance, _LEAST_VARIANCE)
+            Z, doubt = self._terms(before, origin, ahead, j)
+            mean[:, j] = dot_rows(Z, self.weights[j][:, None])[:, 0]
+            fixed, grown, own = self.variance_terms[j]
+            variance[:, j] = fixed + grown * clock + own * doubt
+        return np.clip(mean, -_FURTHEST, _FURTHEST), np.maximum(variance, _LEAST_VARIANCE)
 
     def inputs(self, before: Past, origin: Ints, ahead: Floats) -> NDArray[np.float32]:
         """(Q, 1 + 2 J) what a network is told of a pair: the clock, last values and means."""
         parts = [self.clock(ahead)[:, None], before.last[origin], before.mean[origin]]
         return np.hstack(parts).astype(np.float32)
 
-    def _terms(self, before: Past, origin: Ints, ahead: Floats, j: int) -> Floats:
+    def _terms(self, before: Past, origin: Ints, ahead: Floats, j: int) -> tuple[Floats, Floats]:
+        """(Q, 9 + J) regressors, and (Q,) the variance that the course itself states."""
         clock = self.clock(ahead)
+        own = self.courses[j].given(before.sums[origin, :, j])
+        course, doubt = own.ahead(before.time[origin] + np.maximum(ahead, 0.0) / self.unit)
+        course = np.clip(course, -_FURTHEST, _FURTHEST)
         last, mean, known = before.last[origin, j], before.mean[origin, j], before.known[origin, j]
-        drift = before.slope[origin, j] * np.minimum(np.maximum(ahead, 0.0) / self.unit, _FURTHEST)
-        own = [known, 1 - known, last, mean, clock, clock * last, clock * mean, drift]
+        terms = [known, 1 - known, last, mean, course, clock, clock * last, clock * mean, clock * course]
         others = before.last[origin].copy()
         others[:, j] = 0.0
-        return np.column_stack([*own, others])
+        return np.column_stack([*terms, others]), np.minimum(doubt, _FURTHEST)
 
     def state(self) -> dict[str, Any]:
-        """Arrays."""
-        return {"unit": self.unit, "weights": self.weights, "variance_terms": self.variance_terms}
+        """Arrays and JSON values."""
+        return {
+            "unit": self.unit,
+            "courses": [course.state() for course in self.courses],
+            "weights": self.weights,
+            "variance_terms": self.variance_terms,
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The inverse of ``state``."""
-        return cls(**state)
+        return cls(**{**state, "courses": [Course.from_state(course) for course in state["courses"]]})
 
 
 def forecast_table(

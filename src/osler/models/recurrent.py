@@ -169,7 +169,7 @@ class Recurrent(RiskModel):
         wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
         self.head_ = HeadRows.of(self.inputs_, wide, len(self.causes_))
         unit = self.inputs_.unit
-        self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences))
+        self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
         over = np.repeat([1.0, 0.0], s.members)
         alpha = np.stack([cause.alpha for cause in self.ridge_])
         base = np.where(over[:, None, None] == 1, alpha, event_rates(seen, len(self.causes_)))

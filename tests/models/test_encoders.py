@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from osler.cohort.outcome import Outcome
+from osler.models.encoders import ImageReader, PixelNetwork
+from osler.models.hazard import bin_edges, follow_up
+
+SIZE = 16
+
+
+def _images(n: int, seed: int, effect: float = 1.0):
+    """Discs whose radius drives the hazard of cause 1, anywhere in a noisy picture of random brightness."""
+    rng = np.random.default_rng(seed)
+    trait = rng.normal(size=n)
+    centre = rng.uniform(-2, 2, (2, n, 1, 1))
+    axis = np.arange(SIZE) - (SIZE - 1) / 2
+    distance = np.hypot(axis[None, None, :] - centre[0], axis[None, :, None] - centre[1])
+    disc = (distance < 3.5 * np.exp(0.3 * trait)[:, None, None]).astype(float)
+    picture = 0.4 * disc + rng.uniform(0.1, 0.5, (n, 1, 1)) + 0.05 * rng.normal(size=disc.shape)
+    times = np.column_stack(
+        [rng.exponential(400 * np.exp(-effect * trait)), rng.exponential(900, n), rng.uniform(200, 800, n)]
+    )
+    which = times.argmin(axis=1)
+    outcome = Outcome(times.min(axis=1) + 1, np.where(which == 2, 0, which + 1).astype(np.int64), ("a", "b"))
+    return np.clip(picture, 0, 1)[:, None].astype(np.float32), outcome, trait
+
+
+def _read(n: int, seed: int, effect: float = 1.0):
+    pixels, outcome, trait = _images(n, seed, effect)
+    edges = bin_edges(outcome, 800.0, 6)
+    reader = ImageReader((1, SIZE, SIZE), 2)
+    scores = reader.fit(pixels, follow_up(outcome, edges), edges, np.arange(n) % 3, seed=1)
+    return reader, scores, trait
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return _read(600, 0)
+
+
+def test_what_is_seen_in_left_out_patients_is_the_trait(fitted):
+    reader, scores, trait = fitted
+    assert np.corrcoef(scores[:, 0], trait)[0, 1] > 0.5
+    pixels, _, new = _images(200, 9)
+    assert np.corrcoef(reader.scores(pixels)[:, 0], new)[0, 1] > 0.6
+
+
+def test_a_unit_of_score_is_worth_the_same_in_training_and_later(fitted):
+    reader, scores, trait = fitted
+    pixels, _, new = _images(600, 10)
+    later = reader.scores(pixels)[:, 0]
+    slope = np.cov(scores[:, 0], trait)[0, 1] / scores[:, 0].var()
+    after = np.cov(later, new)[0, 1] / later.var()
+    assert after / slope == pytest.approx(1.0, abs=0.25)
+
+
+def test_images_that_tell_nothing_say_nothing():
+    silent = [_read(150, seed, effect=0.0)[0].useful for seed in (1, 2, 3)]
+    assert np.mean(silent) <= 1 / 6
+    reader, scores, _ = _read(150, 1, effect=0.0)
+    for k in np.flatnonzero(~np.array(reader.useful)):
+        assert (scores[:, k] == 0).all()
+
+
+def test_scores_depend_on_the_image_alone(fitted):
+    reader, _, _ = fitted
+    pixels, _, _ = _images(40, 11)
+    together = reader.scores(pixels)
+    alone = np.concatenate([reader.scores(pixels[i : i + 1]) for i in range(40)])
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+    np.testing.assert_allclose(reader.scores(pixels[::-1]), together[::-1], atol=1e-6)
+
+
+def test_training_is_repeatable_and_leaves_the_global_stream_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    one, scores, _ = _read(60, 3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    other, again, _ = _read(60, 3)
+    np.testing.assert_array_equal(scores, again)
+    pixels, _, _ = _images(5, 12)
+    np.testing.assert_array_equal(one.scores(pixels), other.scores(pixels))
+
+
+def test_state_round_trip_gives_the_same_bits(fitted):
+    reader, _, _ = fitted
+    pixels, _, _ = _images(20, 13)
+    np.testing.assert_array_equal(ImageReader.from_state(reader.state()).scores(pixels), reader.scores(pixels))
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 12, 12), (3, 32, 48), (1, 64, 64)])
+def test_any_size_and_number_of_channels(channels, height, width):
+    network = PixelNetwork(channels, min(height, width), 2, torch.Generator().manual_seed(0))
+    assert network(torch.zeros(2, channels, height, width)).shape == (2, 2)
+
+
+def test_no_image_no_score(fitted):
+    assert fitted[0].scores(np.empty((0, 1, SIZE, SIZE), dtype=np.float32)).shape == (0, 2)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cohorts import QUESTION, make_cohort
+from osler.errors import ModelError
+from osler.models import recurrent as module
+from osler.models.committee import Committee
+from osler.models.recurrent import Recurrent
+from osler.models.training import losses, train
+
+
+@pytest.fixture(scope="module")
+def caught():
+    """What a fit hands to training: committee, batches, checks, masks, recipe."""
+    held = {}
+
+    def stop(make, batches, checks, masks, recipe, generator, progress):
+        held.update(make=make, batches=batches, checks=checks, masks=masks, recipe=recipe)
+        return train(make, batches, checks, masks, replace(recipe, epochs=2, check_every=1), generator, progress)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "train", stop)
+    Recurrent(QUESTION, members=3).fit(make_cohort(150, seed=6, image_size=None, embedding=None))
+    patch.undo()
+    return held
+
+
+def _train(caught, seed: int = 0, **changes):
+    generator = torch.Generator().manual_seed(seed)
+    shape = caught["make"]().shape
+    return train(
+        lambda: Committee.create(shape, generator),
+        caught["batches"],
+        caught["checks"],
+        caught["masks"],
+        replace(caught["recipe"], **changes),
+        generator,
+    )
+
+
+def test_free_members_learn_and_none_ends_worse_than_it_began(caught):
+    _, history = _train(caught, epochs=30)
+    assert all(best <= first for best, first in zip(history.best, history.first, strict=True))
+    assert np.mean(history.first[3:]) - np.mean(history.best[3:]) > 0.01
+
+
+def test_members_end_as_they_were_at_their_best(caught):
+    committee, history = _train(caught, epochs=24)
+    for check in caught["checks"]:
+        now = losses(committee.of_members(check.members), check.batch)[0]
+        np.testing.assert_allclose(now, np.array(history.best)[check.members.numpy()], rtol=1e-5)
+
+
+def test_a_member_does_not_learn_from_the_fold_it_leaves_out(caught):
+    (batch,) = caught["batches"]
+    learner = caught["make"]().of_members(torch.arange(6), learning=True)
+    for check in caught["checks"]:
+        assert len(check.members) == 2
+        assert (check.batch.weight == 1).all()
+    assert ((batch.weight == 0).sum(dim=0) == 2).all()  # each row is left out by one member of each kind
+    hidden = batch.weight == 0
+    changed = replace(batch, events=torch.where(hidden[0, :, None], 1 - batch.events, batch.events))
+    for tensors in (batch, changed):
+        losses(learner, tensors)[0][0].backward()
+    grads = [t.grad.clone() for t in learner.tensors.values() if t.grad is not None]
+    again = caught["make"]().of_members(torch.arange(6), learning=True)
+    assert grads
+    one, other = losses(again, batch)[0], losses(again, changed)[0]
+    assert one[0] == other[0]
+    assert (one[1:3] != other[1:3]).all()
+
+
+def test_same_seed_same_bits_and_another_seed_others(caught):
+    one, two, three = (_train(caught, seed, epochs=5, check_every=1)[0] for seed in (1, 1, 2))
+    assert all(torch.equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+    assert not torch.equal(one.tensors["weight_input"], three.tensors["weight_input"])
+
+
+def test_the_global_stream_is_left_alone(caught):
+    before = torch.get_rng_state()
+    _train(caught, epochs=2)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_loss_that_is_not_finite_starts_again_once_and_then_says_what_to_do(caught):
+    (batch,) = caught["batches"]
+    broken = replace(batch, rows=torch.full_like(batch.rows, torch.nan))
+    made = []
+
+    def make():
+        made.append(Committee.create(caught["make"]().shape, torch.Generator().manual_seed(0)))
+        return made[-1]
+
+    args = (caught["checks"], caught["masks"], caught["recipe"], torch.Generator().manual_seed(0))
+    with pytest.raises(ModelError, match="learning_rate"):
+        train(make, [broken], *args)
+    assert len(made) == 2
+
+
+def test_dropping_everything_is_survived(caught):
+    committee, _ = _train(caught, epochs=3, check_every=1, modality_dropout=0.999, dropout=0.9)
+    assert all(torch.isfinite(tensor).all() for tensor in committee.tensors.values())
+
+
+def test_progress_is_told(caught):
+    told = []
+    generator = torch.Generator().manual_seed(0)
+    recipe = replace(caught["recipe"], epochs=4, check_every=2)
+    train(
+        caught["make"],
+        caught["batches"],
+        caught["checks"],
+        caught["masks"],
+        recipe,
+        generator,
+        lambda epoch, epochs: told.append((epoch, epochs)),
+    )
+    assert told == [(2, 4), (4, 4)]
