@@ -161,7 +161,7 @@ def test_limits(tmp_path, limits, unit):
 
 
 def test_a_header_of_countless_columns_stops_early(tmp_path):
-    bomb = gzip.compress(b"," * 60_000_000)
+    bomb = gzip.compress(b"," * 60_000_000, mtime=0)
     (found,) = violations(tmp_path, bomb, "t.csv.gz")
     assert "header line" in found.expected
 
