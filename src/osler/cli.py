@@ -43,7 +43,7 @@ def _examples(*lines: str) -> str:
     )
 )
 def simulate(
-    folder: Annotated[Path, typer.Argument(help="Folder to write; must not hold anything else.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; must not hold a cohort already.")],
     patients: Annotated[int, typer.Option("--patients", "-n", min=20, help="How many patients.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 20240,
     assignment: Annotated[str, typer.Option(help="Treatment: randomised or confounded.")] = "randomised",

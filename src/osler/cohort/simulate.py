@@ -137,6 +137,8 @@ def simulate(
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'parameters'}: {e['msg']}" for e in error.errors())
         raise UsageError(f"cannot simulate: {wrong}. The parameters are {', '.join(Simulation.model_fields)}") from None
     target = Path(folder)
+    if target.is_file() or any(parent.is_file() for parent in target.parents):
+        raise UsageError(f"cannot write to {target}: expected a folder, found a file; choose another name")
     if (target / "cohort.toml").exists():
         raise UsageError(f"{target} holds a cohort already: choose another folder, or delete it first")
     tell = progress or (lambda step: None)
