@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from osler.cohort.outcome import Outcome
-from osler.models.encoders import ImageReader, PixelNetwork
+from osler.models.encoders import ImageReader, PixelNetwork, plain_features
 from osler.models.hazard import bin_edges, follow_up
 
 SIZE = 16
@@ -95,7 +95,8 @@ def test_state_round_trip_gives_the_same_bits(fitted):
 @pytest.mark.parametrize(("channels", "height", "width"), [(1, 12, 12), (3, 32, 48), (1, 64, 64)])
 def test_any_size_and_number_of_channels(channels, height, width):
     network = PixelNetwork(channels, min(height, width), 2, torch.Generator().manual_seed(0))
-    assert network(torch.zeros(2, channels, height, width)).shape == (2, 2)
+    pixels = torch.zeros(2, channels, height, width)
+    assert network(pixels, plain_features(pixels)).shape == (2, 2)
 
 
 def test_no_image_no_score(fitted):

@@ -21,7 +21,7 @@ from osler.errors import ModelError
 from osler.models.hazard import FollowUp, HazardLoss, event_rates, steps
 from osler.models.optimiser import AdamW
 
-__all__ = ["ImageReader", "PixelNetwork"]
+__all__ = ["ImageReader", "PixelNetwork", "plain_features"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -66,11 +66,15 @@ class PixelNetwork(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(m, outputs) scores of (m, channels, height, width)."""
+    def forward(self, pixels: Tensor, plain: Tensor) -> Tensor:
+        """(m, outputs) scores of (m, channels, height, width), and of what ``plain_features`` says of them."""
         maps = self.features(pixels)
-        plain = [pixels.mean(dim=(2, 3)), pixels.std(dim=(2, 3))]
-        return self.output(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), *plain], dim=1))
+        return self.output(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3)), plain], dim=1))
+
+
+def plain_features(pixels: Tensor) -> Tensor:
+    """(m, 2 channels) mean and spread of each picture."""
+    return torch.cat([pixels.mean(dim=(2, 3)), pixels.std(dim=(2, 3))], dim=1)
 
 
 @dataclass
@@ -172,7 +176,7 @@ def _train(network: PixelNetwork, images: Tensor, seen: FollowUp, edges: Floats,
     base = torch.zeros(1, *rates.shape, requires_grad=True)
     start, time = _tensor(rates)[None], _tensor(steps(edges))
     exposure, events = _tensor(seen.exposure), _tensor(seen.cause[:, None] == np.arange(1, K + 1))
-    where = torch.from_numpy(seen.bin)
+    where, plain = torch.from_numpy(seen.bin), plain_features(images)
     epochs = max(2, min(_EPOCHS, int(_WORK / images[:, 0].numel())))
     rounds = epochs * max(1, m // _BATCH)
     parameters = [*network.parameters(), base]
@@ -183,7 +187,7 @@ def _train(network: PixelNetwork, images: Tensor, seen: FollowUp, edges: Floats,
             order = torch.randperm(m, generator=generator)
         first = (number % max(1, m // _BATCH)) * _BATCH
         chosen = order[first : first + _BATCH]
-        level = network(_moved(images[chosen], generator))[None]
+        level = network(_moved(images[chosen], generator), plain[chosen])[None]
         weight = torch.ones(1, len(chosen))
         loss = HazardLoss.apply(
             level, torch.zeros_like(level), base + start, exposure[chosen], where[chosen], events[chosen], weight, time
@@ -245,7 +249,7 @@ def _moved(images: Tensor, generator: torch.Generator) -> Tensor:
 def _scores(network: PixelNetwork, images: Tensor) -> Floats:
     if not len(images):
         return np.empty((0, network.output.out_features))
-    return np.concatenate([network(part).double().numpy() for part in images.split(_CHUNK)])
+    return np.concatenate([network(part, plain_features(part)).double().numpy() for part in images.split(_CHUNK)])
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:
