@@ -9,7 +9,7 @@ from cohorts import QUESTION, YEAR, make_cohort
 from osler.cohort.actions import ActionSpec
 from osler.errors import BeyondSupport, UsageError
 from osler.models.base import RiskModel
-from osler.planning import plan
+from osler.planning import actions_of, plan
 
 A, B = 0.10 / YEAR, 0.04 / YEAR
 
@@ -113,8 +113,9 @@ def test_an_interval_with_no_benefit_inside_has_no_upper_number_needed_to_treat(
 def test_the_models_own_band_widens_the_interval(cohort):
     narrow, wide = planned(cohort, spec()), planned(cohort, spec(), spread=0.5)
     assert narrow.risk.upper - narrow.risk.lower < 1e-9
-    # The band is 90%, the interval 95%: a little wider than the band on the same scale.
-    assert closed_form(np.exp(0.5)) < wide.risk.upper < closed_form(np.exp(0.7))
+    # The band is 90%, the interval 95%: 1.96 / 1.645 times as far on the scale of the log hazard.
+    assert wide.risk.upper == pytest.approx(closed_form(np.exp(0.5 * 1.96 / 1.645)), rel=0.02)
+    assert wide.risk.lower == pytest.approx(closed_form(np.exp(-0.5 * 1.96 / 1.645)), rel=0.03)
     assert wide.actions[0].reduction.upper - wide.actions[0].reduction.lower > (
         narrow.actions[0].reduction.upper - narrow.actions[0].reduction.lower
     )
@@ -155,6 +156,24 @@ def test_what_was_not_measured_cannot_be_judged(cohort):
     assert found.verdict == "None of the declared actions is for this patient."
 
 
+@pytest.mark.parametrize(
+    "where", ["pressure is not missing and pressure < 110", "age is not missing and pressure < 110"]
+)
+def test_a_contraindication_that_cannot_be_checked_is_told(cohort, named):
+    where = f"{named} is not missing and pressure < 110"
+    unknown = replace(cohort, visits=cohort.visits.assign(pressure=np.nan))
+    action = planned(unknown, spec(contraindicated=[{"where": where, "reason": "low pressure"}])).actions[0]
+    assert action.eligible
+    assert any("could not be checked (low pressure)" in warning for warning in action.warnings)
+
+
+def test_a_condition_may_provide_for_what_is_missing(cohort):
+    unknown = replace(cohort, visits=cohort.visits.assign(pressure=np.nan))
+    action = planned(unknown, spec(where="pressure is missing or pressure >= 140")).actions[0]
+    assert action.eligible
+    assert not planned(unknown, spec(where="age is not missing and pressure >= 140")).actions[0].eligible
+
+
 def test_the_plan_shows_a_pseudonym_and_is_json(cohort):
     found = planned(cohort, spec()).to_dict()
     assert found["pseudonym"].startswith("P")
@@ -175,7 +194,5 @@ def test_what_cannot_be_planned_is_refused(cohort, case):
 
 def test_actions_may_be_given_instead_of_declared(cohort):
     declared = planned(cohort, spec())
-    from osler.planning import actions_of
-
     given = actions_of(SimpleNamespace(name="x", actions=(spec(),)), ("progression", "death"))
     assert planned(cohort, actions=given).to_dict() == declared.to_dict()

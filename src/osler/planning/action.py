@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,9 @@ from osler.planning.effect import Effect
 from osler.readers.where import Where, parse_where
 
 __all__ = ["Action", "Judgement", "actions_of", "last_known"]
+
+
+_MISSING_TEST = re.compile(r"(`[^`]+`|[\w.]+)\s+is\s+(not\s+)?missing\b")
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,17 @@ class Action:
         """Whether the action is for the patient whose last known values are the one row of ``known``."""
         reasons, warnings = [], []
         if self.condition is not None:
-            absent = _absent(self.condition, known, labels)
+            absent = _absent(self.condition, known, labels, told=True)
             if absent:
                 reasons.append(f"cannot be judged: {absent} not measured")
             elif not self.condition.evaluate(known)[0]:
                 reasons.append(f"for patients with {_words(self.condition, labels)}")
         for condition, reason in self.contraindications:
-            absent = _absent(condition, known, labels)
-            if absent:
-                warnings.append(f"A contraindication could not be checked ({reason}): {absent} not measured.")
-            elif condition.evaluate(known)[0]:
+            absent = _absent(condition, known, labels, told=False)
+            if condition.evaluate(known)[0]:
                 reasons.append(f"contraindicated: {reason}")
+            elif absent:
+                warnings.append(f"A contraindication could not be checked ({reason}): {absent} not measured.")
         return Judgement(not reasons, tuple(reasons), tuple(warnings))
 
 
@@ -107,13 +111,20 @@ def _action(spec: Any, causes: tuple[str, ...]) -> Action:
     )
 
 
-def _absent(condition: Where, known: pd.DataFrame, labels: dict[str, str]) -> str:
-    """Labels of what the condition asks for and nobody measured; a condition may itself ask for "is missing"."""
-    if "missing" in condition.text:
-        return ""
-    return ", ".join(
-        labels.get(name, name) for name in condition.names if name not in known or pd.isna(known[name].iloc[0])
-    )
+def _absent(condition: Where, known: pd.DataFrame, labels: dict[str, str], *, told: bool) -> str:
+    """Labels of the variables that the condition needs and nobody measured.
+
+    A test for "is missing" needs no value. ``told``: a variable so tested anywhere in the condition is provided for by
+    its author; otherwise it counts where its value is asked for as well.
+    """
+    rest = _MISSING_TEST.sub(" ", condition.text)
+    needed = []
+    for name in condition.names:
+        tested = re.search(rf"`?(?<![\w.]){re.escape(name)}`?\s+is\s+(not\s+)?missing\b", condition.text)
+        asked = re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", rest)
+        if not tested or (asked and not told):
+            needed.append(name)
+    return ", ".join(labels.get(name, name) for name in needed if name not in known or pd.isna(known[name].iloc[0]))
 
 
 def _words(condition: Where, labels: dict[str, str]) -> str:

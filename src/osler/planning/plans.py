@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from osler.cohort.cohort import Patient
@@ -23,6 +24,8 @@ __all__ = ["Interval", "Plan", "PlannedAction", "plan"]
 
 Floats = NDArray[np.float64]
 _TINY = 1e-9
+#: Log hazard factors are looked for between minus and plus this.
+_FURTHEST = 8.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class _Person:
         causes = range(1, len(curve.causes) + 1)
         own = np.stack([curve.risk(times, cause)[0] for cause in causes])[None]
         rng = np.random.default_rng(random_state)
-        spread = _hazard_spread(curve, horizon)
+        spread = _hazard_spread(curve, own, horizon)
         factor = np.exp(np.append(0.0, spread * rng.standard_normal(draws)))
         normal = {action.name: np.append(0.0, rng.standard_normal(draws)) for action in actions}
         return cls(times, scale_hazard(own, 0, factor), normal, level)
@@ -186,12 +189,28 @@ class _Person:
         return Interval(float(values[0]), float(lower), float(upper))
 
 
-def _hazard_spread(curve: RiskCurve, horizon: float) -> float:
-    """Standard deviation of the log hazard that the model's band means, on the complementary log-log scale."""
+def _hazard_spread(curve: RiskCurve, own: Floats, horizon: float) -> float:
+    """Standard deviation of the log hazard of the cause of interest that gives the model's band at the horizon.
+
+    The band's ends are met by multiplying that hazard alone, competing causes as they are.
+    """
     band = curve.band(horizon)
     if band is None:
         return 0.0
-    low, high = (float(np.log(-np.log1p(-np.clip(bound[0], _TINY, 1 - _TINY)))) for bound in band)
+
+    def factor(bound: float) -> float:
+        def excess(log_factor: float) -> float:
+            return float(scale_hazard(own, 0, np.exp([log_factor]))[0, 0, -1]) - bound
+
+        low, high = excess(-_FURTHEST), excess(_FURTHEST)
+        if low >= 0 or high <= 0:
+            return -_FURTHEST if low >= 0 else _FURTHEST
+        return float(brentq(excess, -_FURTHEST, _FURTHEST))
+
+    risk = float(own[0, 0, -1])
+    if risk <= _TINY:
+        return 0.0
+    low, high = (factor(float(bound[0])) for bound in band)
     return max(high - low, 0.0) / (2 * float(norm.ppf(0.5 + curve.level / 2)))
 
 
