@@ -194,6 +194,16 @@ def test_constant_predictions_have_an_auc_of_one_half_without_error():
     assert cell.se == 0.0
 
 
+def test_few_patients_in_perfect_order_are_no_certainty():
+    time, event = np.array([1.0, 2.0, 3.0, 9.0, 9.0, 9.0, 9.0]), np.array([1, 1, 1, 0, 0, 0, 0])
+    risk = np.where(event == 1, 0.7, 0.2)[:, None]
+    for name, one in (("right", risk), ("wrong", 1 - risk)):
+        found = evaluate(time, event, {name: one}, times=[8.0], horizons=[8.0]).estimate(name, "auc", horizon=8.0)
+        bound = 0.025 ** (1 / 3)  # three pairs that share nobody
+        expected = (1.0, bound, 1.0) if name == "right" else (0.0, 0.0, 1 - bound)
+        np.testing.assert_allclose([found.value, found.lower, found.upper], expected, atol=1e-12)
+
+
 def test_fixed_outcomes_give_the_plain_measures():
     rng = np.random.default_rng(2)
     n, h = 200, 365.25

@@ -34,7 +34,7 @@ def accuracy(risk, truth):
 
 @pytest.fixture(scope="module")
 def recurrent(cohorts):
-    old, new, _ = cohorts
+    old, _, _ = cohorts
     return create("recurrent", old.study.question, random_state=3).fit(old)
 
 

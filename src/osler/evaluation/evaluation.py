@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from osler.errors import UsageError
 from osler.evaluation.accuracy import brier, prediction_accuracy, trapezoid_weights
@@ -31,6 +32,8 @@ MEASURES = ("auc", "brier", "integrated_brier", "ipa", "observed_expected")
 FURTHER_MEASURES = ("c_index", "calibration_intercept", "calibration_slope")
 #: Measures for which models are compared in pairs.
 _COMPARED = ("auc", "brier", "integrated_brier", "c_index")
+#: Measures of order alone, which few patients can meet perfectly by chance.
+_RANKS = ("auc", "c_index")
 _METRICS = ["model", "landmark", "horizon", "measure", "value", "lower", "upper", "se", "at_risk", "events", "note"]
 _DIFFERENCES = ["model", "versus", "landmark", "horizon", "measure", "value", "lower", "upper", "se"]
 _CALIBRATION = ["model", "landmark", "horizon", *CALIBRATION_COLUMNS]
@@ -271,6 +274,9 @@ class _Task:
         else:
             reason = ""
         se = standard_error(found.influence, self.clusters) if not reason else np.full(len(self.models), np.nan)
+        if measure in _RANKS and not reason:
+            apart = (se == 0) & ((found.value == 0) | (found.value == 1))
+            se = np.where(apart, self._error_when_apart(horizon), se)
         lower, upper = interval(measure, found.value, se, self.level)
         for m, model in enumerate(self.models):
             note = reason or self._remark(found.value[m], se[m], at_risk)
@@ -279,6 +285,19 @@ class _Task:
             self.metrics.append(dict(zip(_METRICS, row, strict=True)))
         if measure in _COMPARED:
             self._compare(measure, horizon, found)
+
+    def _error_when_apart(self, horizon: float) -> float:
+        """Standard error for risks that set all cases apart from all others, where influences know of no error.
+
+        With m pairs of a case and a patient free of events that share nobody, an AUC of A shows all of them in order
+        with probability A**m; the interval ends where that is the tail left out of it.
+        """
+        status = self.follow_up.status(horizon)
+        stratum = np.zeros(len(self.follow_up), dtype=np.int64) if self.strata is None else self.strata
+        size = int(stratum.max()) + 1
+        cases, free = (np.bincount(stratum[mask], minlength=size) for mask in (status.case, status.free))
+        tail = (1 - self.level) / 2
+        return float(1 - tail ** (1 / max(int(np.minimum(cases, free).sum()), 1))) / float(ndtri(1 - tail))
 
     def _remark(self, value: float, se: float, at_risk: int) -> str:
         if np.isnan(value):
