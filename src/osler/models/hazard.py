@@ -142,18 +142,23 @@ class HazardLoss(torch.autograd.Function):
             weight: (E, R) of the rows; rows with weight 0 do not count.
             time: (B,) of ``steps``.
         """
-        log_hazard = torch.addcmul(base.unsqueeze(1) + level.unsqueeze(3), slope.unsqueeze(3), time)
-        expected = log_hazard.clamp_(max=_LARGEST).exp_().mul_(exposure.unsqueeze(1))  # (E, R, K, B)
-        total = weight.sum(dim=1).clamp_min(1e-12)
-        share = weight / total.unsqueeze(1)
-        summed = expected.sum(dim=3)
-        at_event = base[:, :, where].transpose(1, 2) + level + slope * time[where].unsqueeze(1)  # (E, R, K)
-        loss = ((summed - events * at_event).sum(dim=2) * share).sum(dim=1)
-        bins = base.shape[2]
-        observed = torch.nn.functional.one_hot(where, bins).to(events.dtype).unsqueeze(1) * events.unsqueeze(2)
-        grad_base = torch.einsum("erkb,er->ekb", expected, share) - torch.einsum("rkb,er->ekb", observed, share)
-        grad_level = (summed - events) * share.unsqueeze(2)
-        grad_slope = (expected @ time - events * time[where].unsqueeze(1)) * share.unsqueeze(2)
+        E, R, K = level.shape
+        B = base.shape[2]
+        # Rows come last, (E, K, B, R): what is done to every row runs along contiguous memory.
+        by_row = level.transpose(1, 2).contiguous(), slope.transpose(1, 2).contiguous(), events.t().contiguous()
+        expected = torch.addcmul(by_row[0].unsqueeze(2) + base.unsqueeze(3), by_row[1].unsqueeze(2), time.view(B, 1))
+        expected.clamp_(max=_LARGEST).exp_().mul_(exposure.t().contiguous())
+        share = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-12)
+        summed = expected.sum(dim=2)  # (E, K, R)
+        timed = torch.einsum("b,ekbr->ekr", time, expected)
+        end = time[where]
+        at_event = (base[:, :, where] + by_row[0] + by_row[1] * end) * by_row[2]
+        loss = ((summed - at_event).sum(dim=1) * share).sum(dim=1)
+        observed = torch.nn.functional.one_hot(where, B).to(events.dtype).unsqueeze(1) * events.unsqueeze(2)
+        grad_base = torch.bmm(expected.view(E, K * B, R), share.unsqueeze(2)).view(E, K, B)
+        grad_base -= (share @ observed.view(R, K * B)).view(E, K, B)
+        grad_level = ((summed - by_row[2]) * share.unsqueeze(1)).transpose(1, 2)
+        grad_slope = ((timed - by_row[2] * end) * share.unsqueeze(1)).transpose(1, 2)
         ctx.save_for_backward(grad_level, grad_slope, grad_base)
         return loss
 
