@@ -1,37 +1,28 @@
-"""Small cells: a count of one to nine patients could point to a person; it is not shown, nor what gives it away."""
+"""Small cells in words: what a description of a cohort says instead of a count that ``osler.cells`` hides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from osler.cells import SMALLEST, WITHHELD, hidden, small
 from osler.cohort.cohort import FlowStep
 
 __all__ = ["SMALL", "SMALL_CELL", "WITHHELD", "parts", "small", "steps"]
 
 #: Counts from 1 to one less than this are not shown.
-SMALL_CELL = 10
-#: What stands for such a count, and for one that is hidden to protect it.
-SMALL, WITHHELD = f"<{SMALL_CELL}", "withheld"
-
-
-def small(count: int) -> bool:
-    """Whether a count of patients is too small to show; nobody is nobody, and may be shown."""
-    return 0 < count < SMALL_CELL
+SMALL_CELL = SMALLEST
+#: What stands for such a count; one that is hidden to protect it is "withheld".
+SMALL = f"<{SMALL_CELL}"
 
 
 def parts(counts: Sequence[int], people: Sequence[int] | None = None) -> list[int | str]:
     """Counts that add up to a total which is shown too.
 
-    A small one becomes "<10". While the hidden ones could still be found by subtraction (a single one, or several that
-    together are fewer than ten), the smallest of the others is withheld with them. ``people`` says how many patients
-    stand behind each count, where it counts something else, such as visits.
+    A small one becomes "<10"; others that would give it away are withheld. ``people`` says how many patients stand
+    behind each count, where it counts something else, such as visits.
     """
-    people = counts if people is None else people
-    hidden = {i for i, count in enumerate(people) if small(count)}
-    others = sorted((count, i) for i, count in enumerate(counts) if count >= SMALL_CELL and i not in hidden)
-    while hidden and others and (len(hidden) == 1 or sum(people[i] for i in hidden) < SMALL_CELL):
-        hidden.add(others.pop(0)[1])
-    return [SMALL if small(count) else WITHHELD if i in hidden else int(count) for i, count in enumerate(counts)]
+    gone = hidden(counts, people=people)
+    return [SMALL if small(n) else WITHHELD if gone[i] else int(n) for i, n in enumerate(counts)]
 
 
 def steps(flow: Sequence[FlowStep]) -> list[dict[str, int | str]]:
