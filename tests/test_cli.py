@@ -36,7 +36,7 @@ def test_help_needs_no_heavy_library():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["simulate", "validate", "describe", "run", "score", "report", "plan"])
+@pytest.mark.parametrize("command", ["simulate", "validate", "describe", "run", "evaluate", "score", "report", "plan"])
 def test_every_command_teaches_by_example(command):
     done = osler(command, "--help")
     assert done.returncode == 0

@@ -13,6 +13,7 @@ import typer
 from osler.errors import OslerError
 
 if TYPE_CHECKING:
+    from osler.external import ExternalResult
     from osler.study import StudyResult
 
 __all__ = ["app", "main"]
@@ -86,6 +87,7 @@ def describe(
     epilog=_examples(
         "osler run data/demo --out reports/demo --patients 3",
         "osler run data/framingham --root /data --models reference,stacked_cox,recurrent",
+        "osler run my_cohort --repeats 5 --bootstrap 100 --tune 20",
     )
 )
 def run(
@@ -99,6 +101,15 @@ def run(
     folds: Annotated[int | None, typer.Option(min=2)] = None,
     repeats: Annotated[int | None, typer.Option(min=1)] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(min=0, help="Also correct for optimism, by so many bootstrap samples.")
+    ] = None,
+    tune: Annotated[
+        int | None, typer.Option(min=0, help="Settings tried for each model in each training part.")
+    ] = None,
+    added_value: Annotated[
+        bool, typer.Option("--added-value/--no-added-value", help="Tell what each modality adds, which refits a model.")
+    ] = True,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
 ) -> None:
     """The whole study: cross-validate all models on the same folds, evaluate, choose, report.
@@ -110,14 +121,63 @@ def run(
     from osler.terminal import Bar
 
     read = read_cohort(cohort, root)
-    changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
+    changes = {
+        "models": models and tuple(models.split(",")),
+        **{"folds": folds, "repeats": repeats, "seed": seed, "bootstrap": bootstrap},
+        "tuning": None if tune is None or read.study is None else {**read.study.tuning.model_dump(), "trials": tune},
+        "added_value": None if added_value else (),
+    }
     config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
-    folder = out or Path("reports") / (cohort.resolve().parent if cohort.is_file() else cohort.resolve()).name
+    folder = out or Path("reports") / _name(cohort)
     with Bar() as bar:
         study = Study(read, config, folder=folder, workers=workers, progress=bar)
         result = study.run()
         written = study.report_patients(result, patients) if patients else []
     _print_result(result, written)
+
+
+@app.command(
+    epilog=_examples(
+        "osler evaluate reports/rotterdam/model.osler data/gbsg --root /data",
+        "osler evaluate model.osler other_cohort --at 0y --at 2y --horizons 3y,5y --no-update",
+        "osler evaluate their_predictions.csv my_cohort --out reports/theirs",
+    )
+)
+def evaluate(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A model.osler, or a table of predictions (.csv, .tsv, .txt, .parquet)."),
+    ],
+    cohort: CohortFolder,
+    root: Root = None,
+    at: Annotated[
+        list[str] | None, typer.Option("--at", help="Landmark, such as 0y; may be repeated. Default: the model's.")
+    ] = None,
+    horizons: Annotated[str | None, typer.Option(help="Comma-separated, such as 3y,5y. Default: the model's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default reports/NAME-external.")] = None,
+    update: Annotated[
+        bool | None,
+        typer.Option("--update/--no-update", help="Also update the risks there. Default: for one model, not several."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the parts in which updates are cross-fitted.")] = 20240,
+) -> None:
+    """External validation: judge a model, or a table of predictions, on a cohort that it was not fitted on.
+
+    The model is judged as it is, and after updating its risks by a shift, by shift and slope, and by a flexible map; a
+    closed test says how much updating is called for. A table names its patients by identifier or pseudonym and has
+    columns patient, landmark, horizon, risk; model where it holds several, which are compared in pairs.
+    """
+    from osler.cohort.tables import read_cohort
+    from osler.external import evaluate_external, evaluate_predictions
+
+    asked: dict[str, Any] = {"at": at or None, "horizons": horizons.split(",") if horizons else None}
+    folder = out or Path("reports") / f"{_name(cohort)}-external"
+    read = read_cohort(cohort, root)
+    if model.suffix == ".osler":
+        result = evaluate_external(model, read, **asked, folder=folder, update=update is not False, random_state=seed)
+    else:
+        result = evaluate_predictions(model, read, **asked, folder=folder, update=update, random_state=seed)
+    _print_validation(result)
 
 
 @app.command(
@@ -202,6 +262,23 @@ def _configured(config: Any, changes: dict[str, Any]) -> Any:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"the study cannot be run as asked: {wrong}") from None
+
+
+def _name(cohort: Path) -> str:
+    """What a cohort's folder is called."""
+    return (cohort.resolve().parent if cohort.is_file() else cohort.resolve()).name
+
+
+def _print_validation(result: ExternalResult) -> None:
+    from osler.terminal import print_metrics
+
+    for warning in result.warnings:
+        typer.echo(f"osler: {warning}", err=True)
+    print_metrics(result.metrics.assign(model=result.metrics["model"].map(result.labels)))
+    typer.echo(result.sentence)
+    typer.echo(f"Report:  {result.report}")
+    if result.recalibration is not None and result.folder is not None:
+        typer.echo(f"Maps:    {result.folder / 'recalibration.json'}")
 
 
 def _print_result(result: StudyResult, patients: list[Path]) -> None:

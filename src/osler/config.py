@@ -6,21 +6,34 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from osler.errors import UsageError
 from osler.units import days
 
-__all__ = ["MODEL_NAMES", "Duration", "Question", "StudyConfig", "digest"]
+__all__ = ["MODEL_NAMES", "Duration", "Question", "StudyConfig", "Subgroup", "Tuning", "code_digest", "digest"]
 
 ModelName = Literal[
     "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent"
 ]  # the models of osler.models, from the simplest to the richest
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
+#: The model that uses no predictor.
+_NOTHING = MODEL_NAMES[0]
 
 
 def _days(value: Any) -> float:
@@ -55,8 +68,56 @@ class Question:
         return np.unique(np.concatenate([even[~near], [0.0], self.horizons]))
 
 
+class Tuning(BaseModel):
+    """Search for better hyper-parameters inside every training part; off unless ``trials`` is above 0.
+
+    ``seconds`` makes results depend on the speed of the machine: leave it out where they must be repeated to the digit.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    trials: int = Field(0, ge=0, le=10_000, description="Settings tried for each model, beside its own; 0: none.")
+    seconds: float | None = Field(
+        None, gt=0, description="No new trial after so many seconds of one search; the result then depends on speed."
+    )
+    models: tuple[ModelName, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Which models of the study to tune; all that have something to tune if not given.",
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _something_to_tune(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _uses_predictors(value)
+
+    def covers(self, name: str) -> bool:
+        """Whether the model called ``name`` is to be tuned."""
+        return self.trials > 0 and name != _NOTHING and (self.models is None or name in self.models)
+
+
+class Subgroup(BaseModel):
+    """A record variable by whose levels the evaluation is repeated; numbers may be cut into ranges."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    variable: str = Field(min_length=1, max_length=500)
+    cuts: tuple[float, ...] = Field(
+        (), description="Where to cut a number, in its unit; a value at a cut belongs to the range above."
+    )
+
+    @field_validator("cuts")
+    @classmethod
+    def _cuts(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        return _ascending_once(value, "cut")
+
+
+def _subgroup(value: Any) -> Any:
+    return {"variable": value} if isinstance(value, str) else value
+
+
 class StudyConfig(BaseModel):
-    """The ``[study]`` table of a manifest: the question, the resampling and the models."""
+    """The ``[study]`` table of a manifest: the question, the resampling, the models and their evaluation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,19 +127,54 @@ class StudyConfig(BaseModel):
     horizons: tuple[Duration, ...] = Field(min_length=1, description="How far ahead of a landmark risks are asked.")
     models: tuple[ModelName, ...] = Field(get_args(ModelName), min_length=1, description="Models to compare.")
     folds: int = Field(5, ge=2, le=50, description="Patient-grouped folds of one repeat.")
-    repeats: int = Field(1, ge=1, le=100, description="Repeats of the cross-validation.")
+    repeats: int = Field(1, ge=1, le=100, description="Repeats of the cross-validation; of random folds only.")
+    split: Literal["random", "sites", "time"] = Field(
+        "random",
+        description="How patients are divided: at random; whole sites; or blocks of entry time, each predicted from "
+        "those before it (the first is never tested).",
+    )
+    split_by: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="Record variable of the site, or of the time of entry (a number). It is not used as a predictor.",
+    )
     seed: int = Field(20240, ge=0, description="Seed of everything drawn at random.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
-    settings: dict[str, dict[str, Any]] = Field(
+    settings: dict[ModelName, dict[str, Any]] = Field(
         default_factory=dict, description="Hyper-parameters by model name; what is not given keeps its default."
     )
+    tuning: Tuning = Field(
+        Tuning.model_validate({}), description="Search for better hyper-parameters inside every training part."
+    )
+    bootstrap: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Bootstrap samples of the correction for optimism; 0: none. Each refits all models.",
+    )
+    added_value: tuple[ModelName, ...] | None = Field(
+        None,
+        description="Models asked what each kind of data adds; [] for none. If not given, the richest of the study "
+        "where there are several kinds of data.",
+    )
+    subgroups: tuple[Annotated[Subgroup, BeforeValidator(_subgroup, json_schema_input_type=str | Subgroup)], ...] = (
+        Field((), description="Record variables in whose subgroups the models are evaluated too.")
+    )
+    thresholds: tuple[float, ...] = Field(
+        (0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50),
+        min_length=1,
+        description="Risks above which one would act: where net benefit is computed.",
+    )
+    censoring: tuple[str, ...] = Field(
+        (), description="Record variables on which censoring may depend; none: it is taken as independent of patients."
+    )
+    replicates: int = Field(200, ge=50, le=100_000, description="Bootstrap replicates of intervals of calibration.")
 
     @field_validator("landmarks", "horizons")
     @classmethod
     def _ascending(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError("each moment may be given once")
-        return tuple(sorted(value))
+        return _ascending_once(value, "moment")
 
     @field_validator("landmarks")
     @classmethod
@@ -94,10 +190,69 @@ class StudyConfig(BaseModel):
             raise ValueError("a horizon must be longer than nothing")
         return value
 
+    @field_validator("thresholds")
+    @classmethod
+    def _thresholds(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < threshold < 1 for threshold in value):
+            raise ValueError("a threshold is a risk between 0 and 1, both left out")
+        return _ascending_once(value, "threshold")
+
+    @field_validator("added_value")
+    @classmethod
+    def _added_value(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return _uses_predictors(value)
+
+    @field_validator("subgroups")
+    @classmethod
+    def _subgroups(cls, value: tuple[Subgroup, ...]) -> tuple[Subgroup, ...]:
+        if len({subgroup.variable for subgroup in value}) < len(value):
+            raise ValueError("each variable may be given once")
+        return value
+
+    @field_validator("censoring")
+    @classmethod
+    def _censoring(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("each variable may be given once")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_split(self) -> StudyConfig:
+        if self.split == "random" and self.split_by is not None:
+            raise ValueError('split_by belongs to split = "sites" or split = "time"')
+        if self.split != "random" and self.split_by is None:
+            what = "the site" if self.split == "sites" else "the time of entry"
+            raise ValueError(f'split = "{self.split}" needs split_by, the record variable of {what}')
+        if self.split != "random" and self.repeats > 1:
+            raise ValueError(f'repeats belong to random folds: split = "{self.split}" has one division only')
+        return self
+
     @property
     def question(self) -> Question:
         """The landmarks and horizons alone, as models take them."""
         return Question(landmarks=self.landmarks, horizons=self.horizons)
+
+
+def _ascending_once(value: tuple[float, ...], what: str) -> tuple[float, ...]:
+    if len(set(value)) != len(value):
+        raise ValueError(f"each {what} may be given once")
+    return tuple(sorted(value))
+
+
+def _uses_predictors(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Refuse the reference, which has neither settings nor predictors, and a model named twice."""
+    if value is not None and _NOTHING in value:
+        raise ValueError(f"the model {_NOTHING!r} has no setting and uses no predictor: leave it out here")
+    if value is not None and len(set(value)) < len(value):
+        raise ValueError("each model may be given once")
+    return value
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the package's own source: a cached fit is used again only by the code that made it."""
+    root = Path(__file__).resolve().parent
+    return digest({str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*.py"))})
 
 
 def digest(*parts: Any) -> str:

@@ -1,4 +1,4 @@
-"""Fitting: one model on one training fold, in whatever process the work runs; results as files that are whole."""
+"""Fitting: one model on one training part, in whatever process the work runs; results as files that are whole."""
 
 from __future__ import annotations
 
@@ -6,50 +6,151 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Cohort
-from osler.config import StudyConfig
+from osler.cohort.cohort import VISIT_KEYS, Cohort
+from osler.cohort.split import Split
+from osler.config import StudyConfig, code_digest, digest
 from osler.models import create
+from osler.models.base import RiskModel
 from osler.models.store import save_model
+from osler.tuning import Tuned, tune
 
-__all__ = ["fit_everyone", "fit_fold", "read_fold", "write_whole"]
+__all__ = [
+    "COST",
+    "Variant",
+    "everyone_key",
+    "fit_everyone",
+    "fit_fold",
+    "fit_model",
+    "fold_key",
+    "predictors",
+    "read_fold",
+    "write_whole",
+]
+
+#: Names of models, the costliest first, so that two workers finish together.
+COST = ("recurrent", "boosted_hazard", "stacked_cox", "boosted_cox", "aft", "cox", "reference")
 
 
-def fit_fold(
-    cohort: Cohort,
-    config: StudyConfig,
-    name: str,
-    fold: int,
-    split: tuple[NDArray[np.int64], NDArray[np.int64]],
-    path: Path,
-) -> None:
-    """Fit one model on one training fold; write its held-out incidence at every landmark to ``path``."""
-    train, test = split
+@dataclass(frozen=True)
+class Variant:
+    """A model and the data it may use.
+
+    Attributes:
+        model: name of the model.
+        modalities: those it may use; None for all of the cohort.
+    """
+
+    model: str
+    modalities: tuple[str, ...] | None = None
+
+    def sees(self, cohort: Cohort, config: StudyConfig) -> Cohort:
+        """``cohort`` with only the predictors that the model may use.
+
+        Encounters at which nothing of them was measured are not known either: when somebody came is data too.
+        """
+        seen = predictors(cohort, config)
+        if self.modalities is None:
+            return seen
+        seen = seen.without(*(name for name in seen.modalities if name not in self.modalities))
+        measured = seen.visits.drop(columns=list(VISIT_KEYS)).notna().any(axis=1).to_numpy(dtype=bool)
+        for block in seen.images.values():
+            measured[block.visit] = True
+        return seen.keep_visits(measured)
+
+
+def predictors(cohort: Cohort, config: StudyConfig) -> Cohort:
+    """The cohort as models see it: without the variable that patients are divided by.
+
+    A site left out has a label that no training part knows, and a block of entry lies beyond all times learned from:
+    neither can be a predictor.
+    """
+    name = config.split_by
+    if name is None or name not in cohort.record:
+        return cohort
+    others = {key: variable for key, variable in cohort.variables.items() if key != name}
+    return replace(cohort, record=cohort.record.drop(columns=name), variables=others)
+
+
+def fold_key(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split) -> str:
+    """Name of a fit on a training part: the digest of everything that its predictions depend on."""
+    parts = (split.train, split.test, split.fold)
+    return digest("fold", *_inputs(cohort, config, variant), *parts)[:32]
+
+
+def everyone_key(cohort: Cohort, config: StudyConfig, variant: Variant) -> str:
+    """Name of a fit on every patient."""
+    return digest("everyone", *_inputs(cohort, config, variant))[:32]
+
+
+def _inputs(cohort: Cohort, config: StudyConfig, variant: Variant) -> list[Any]:
+    tuning = config.tuning if config.tuning.covers(variant.model) else None
+    return [
+        cohort.digest,
+        {"landmarks": config.landmarks, "horizons": config.horizons},
+        config.seed,
+        variant.model,
+        variant.modalities,
+        config.split_by,
+        _given(config, variant.model),
+        None if tuning is None else (tuning.trials, tuning.seconds),
+        code_digest(),
+    ]
+
+
+def _given(config: StudyConfig, name: str) -> dict[str, Any]:
+    """Hyper-parameters that the study gives for a model."""
+    return dict(next((given for model, given in config.settings.items() if model == name), {}))
+
+
+def fit_model(cohort: Cohort, config: StudyConfig, name: str, *, random_state: int) -> tuple[RiskModel, Tuned]:
+    """A model fitted on patients with an outcome, after a search for its settings among them if the study asks for it.
+
+    ``cohort`` holds the training patients and the predictors that the model may use, and nothing else.
+    """
+    tuned = Tuned(_given(config, name), [])
+    if config.tuning.covers(name):
+        tuned = tune(cohort, config.question, name, tuned.settings, config.tuning, random_state=random_state)
+    model = create(name, config.question, random_state=random_state, **tuned.settings)
+    return model.fit(cohort), tuned
+
+
+def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:
+    """Fit one model on one training part; write its held-out incidence at every landmark to ``path``."""
     began = time.perf_counter()
+    seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
-    model = create(name, config.question, random_state=config.seed + fold, **config.settings.get(name, {}))
-    model.fit(cohort.subset(train))
-    held_out = cohort.subset(test)
+    model, tuned = fit_model(seen.subset(split.train), config, variant.model, random_state=config.seed + split.fold)
+    held_out = seen.subset(split.test)
     assert held_out.outcome is not None
     arrays: dict[str, NDArray[Any]] = {}
     for i, landmark in enumerate(config.landmarks):
-        arrays[f"patient{i}"] = test[held_out.outcome.time > landmark]
-        arrays[f"incidence{i}"] = model.predict(held_out, at=landmark).incidence
-    about = {"seconds": time.perf_counter() - began, "notes": model.notes_}
+        arrays[f"patient{i}"] = split.test[held_out.outcome.time > landmark]
+        arrays[f"incidence{i}"] = (
+            model.predict(held_out, at=landmark).incidence
+            if len(arrays[f"patient{i}"])
+            else np.zeros((0, len(model.causes_), len(config.question.grid)))
+        )
+    about = {
+        "seconds": time.perf_counter() - began,
+        "notes": [*model.notes_, *([tuned.note] if tuned.note else [])],
+        "settings": model.settings(),
+        "trace": tuned.trace,
+    }
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     write_whole(path, lambda part: _save_arrays(part, arrays))
 
 
-def fit_everyone(cohort: Cohort, config: StudyConfig, name: str, path: Path) -> None:
-    """Fit the chosen model on every patient and save it to ``path``."""
-    model = create(name, config.question, random_state=config.seed, **config.settings.get(name, {}))
-    model.fit(cohort)
-    write_whole(path, lambda part: save_model(model, part))
+def fit_everyone(cohort: Cohort, config: StudyConfig, variant: Variant, path: Path) -> None:
+    """Fit a model on every patient and save it to ``path``."""
+    model, _ = fit_model(variant.sees(cohort, config), config, variant.model, random_state=config.seed)
+    write_whole(path, lambda part: save_model(model, part, {"data_digest": cohort.digest}))
 
 
 def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
@@ -58,7 +159,7 @@ def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read_fold(path: Path) -> dict[str, Any]:
-    """What ``fit_fold`` wrote: patient and incidence of each landmark by number, seconds, notes."""
+    """What ``fit_fold`` wrote: patient and incidence of each landmark by number; seconds, notes, settings, trace."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return {**arrays, **json.loads(arrays.pop("about").tobytes())}

@@ -15,12 +15,15 @@ from osler.units import duration
 
 __all__ = ["Bar", "print_description", "print_metrics", "print_plan"]
 
+#: The measures that a terminal has room for; the report tells all.
 _SHOWN = {
     "auc": "AUC",
+    "c_index": "C",
     "brier": "Brier",
     "integrated_brier": "integrated Brier",
     "ipa": "IPA",
     "observed_expected": "O/E",
+    "ici": "ICI",
 }
 
 
@@ -49,7 +52,7 @@ class Bar:
 
 
 def print_metrics(metrics: pd.DataFrame) -> None:
-    """One table per landmark and horizon: models by measures, each with its interval."""
+    """One table per landmark and horizon: models by measures, each with its interval below it."""
     console = _console()
     for _, cell in metrics.groupby(["landmark", "horizon"]):
         first = cell.iloc[0]
@@ -58,11 +61,12 @@ def print_metrics(metrics: pd.DataFrame) -> None:
         title = f"At {duration(landmark)}, {duration(horizon)} ahead: {size}"
         table = Table(title=title, title_justify="left", title_style="bold")
         table.add_column("model")
-        for name in _SHOWN.values():
-            table.add_column(name, justify="right")
+        names = [name for name in _SHOWN if name in set(cell["measure"])]
+        for name in names:
+            table.add_column(_SHOWN[name], justify="right")
         for model, rows in cell.groupby("model", sort=False):
             by_measure = {str(row["measure"]): row for _, row in rows.iterrows()}
-            values = [_interval(by_measure[m]) if m in by_measure else "" for m in _SHOWN]
+            values = [_interval(by_measure[m]) if m in by_measure else "" for m in names]
             table.add_row(MODELS.get(str(model), str(model)), *values)
         console.print(table)
         for note in sorted({str(note) for note in cell["note"].dropna() if str(note)}):
@@ -115,7 +119,7 @@ def _console() -> Console:
 def _interval(row: pd.Series) -> str:
     if pd.isna(row["value"]):
         return "-"
-    return f"{row['value']:.3f} ({row['lower']:.3f}, {row['upper']:.3f})"
+    return f"{row['value']:.3f}\n{row['lower']:.3f}, {row['upper']:.3f}"
 
 
 def _estimate(estimate: dict[str, float | None] | None, scale: float, unit: str) -> str:

@@ -7,10 +7,12 @@ import time as clock
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtri
 
 from osler.errors import UsageError
 from osler.evaluation import Estimate, Evaluation, combine, evaluate, evaluate_table
-from osler.evaluation.evaluation import MEASURES
+from osler.evaluation.evaluation import FRAMES
+from osler.evaluation.measuring import MEASURES
 
 GRID = np.linspace(0.0, 10.0, 21)
 
@@ -47,14 +49,17 @@ def value(evaluation, model, measure, horizon=4.0):
 def test_frames_hold_every_cell():
     found = judged(landmark=2.0)
     assert list(found.metrics) == [
-        "model", "landmark", "horizon", "measure", "value", "lower", "upper", "se", "at_risk", "events", "note",
+        "model", "landmark", "horizon", "measure", "value", "lower", "upper", "se", "calibrated_lower",
+        "calibrated_upper", "at_risk", "events", "effective", "note",
     ]  # fmt: skip
+    assert {name: list(frame) for name, frame in found.frames.items()} == FRAMES
+    assert found.metrics["effective"].between(50, 300).all()
     assert len(found.metrics) == 3 * 2 * len(MEASURES)
     assert set(found.metrics["landmark"]) == {2.0}
     assert found.metrics[["value", "lower", "upper", "se"]].notna().all(axis=None)
     assert (found.metrics["note"] == "").all()
-    assert len(found.differences) == 3 * 2 * 2 * 3
-    assert set(found.differences["measure"]) == {"auc", "brier", "integrated_brier"}
+    assert len(found.differences) == 3 * 2 * 2 * 4
+    assert set(found.differences["measure"]) == {"auc", "brier", "integrated_brier", "ipa"}
     assert list(found.calibration)[:4] == ["model", "landmark", "horizon", "group"]
     assert found.calibration.groupby(["model", "horizon"])["n"].sum().eq(300).all()
 
@@ -67,8 +72,6 @@ def test_further_measures_on_request():
     assert value(found, "known", "c_index") > value(found, "noisy", "c_index")
     assert value(found, "noisy", "calibration_slope") < 0.8 < value(found, "known", "calibration_slope")
     assert np.isnan(value(found, "reference", "calibration_slope"))
-    both = combine([found, found])
-    assert value(both, "known", "c_index") == value(found, "known", "c_index")
     with pytest.raises(UsageError, match="unknown measures: r2"):
         judged(measures=("auc", "r2"))
 
@@ -275,16 +278,18 @@ def test_combine_puts_landmarks_below_each_other():
     assert set(both.calibration["landmark"]) == {0.0, 1.0}
 
 
-def test_combine_averages_repeats():
+def test_repeats_of_a_cross_validation_are_averaged():
     time, event, risks = cohort()
     other = {name: np.clip(risk * 0.9, 0, 1) for name, risk in risks.items()}
     parts = [evaluate(time, event, r, times=GRID, horizons=[4.0]) for r in (risks, other)]
-    both = combine(parts)
+    stacked = {name: np.stack([risks[name], other[name]]) for name in risks}
+    both = evaluate(time, event, stacked, times=GRID, horizons=[4.0])
     for model, measure in (("known", "brier"), ("noisy", "auc"), ("known", "observed_expected")):
         cells = [part.estimate(model, measure, horizon=4.0) for part in parts]
         mean = both.estimate(model, measure, horizon=4.0)
         assert mean.value == pytest.approx(np.mean([cell.value for cell in cells]))
-        assert mean.se == pytest.approx(np.mean([cell.se for cell in cells]))
+        # The same patients were judged twice: the mean varies no less than what the repeats share.
+        assert min(cell.se for cell in cells) * 0.95 <= mean.se <= np.mean([cell.se for cell in cells]) + 1e-12
         assert mean.lower < mean.value < mean.upper
         assert (mean.at_risk, mean.events) == (cells[0].at_risk, cells[0].events)
     pd.testing.assert_frame_equal(both.calibration, parts[0].calibration)
@@ -293,11 +298,84 @@ def test_combine_averages_repeats():
     assert ratio.lower * ratio.upper == pytest.approx(ratio.value**2)
 
 
+def test_folds_compare_within_and_widen():
+    time, event, risks = cohort()
+    fold = np.arange(300) % 5
+    # The models of the folds differ: in some the risks are drawn together, in others apart.
+    spread = np.array([0.3, 0.6, 1.0, 1.5, 2.2])[fold][:, None]
+    skewed = {name: np.clip(risk * spread, 0, 1) for name, risk in risks.items()}
+    plain = evaluate(time, event, skewed, times=GRID, horizons=[4.0], strata=fold)
+    found = evaluate(time, event, skewed, times=GRID, horizons=[4.0], folds=fold)
+    np.testing.assert_array_equal(found.metrics["value"], plain.metrics["value"])
+    ratio = (found.metrics["se"] / plain.metrics["se"]).set_axis(found.metrics["measure"])
+    assert (ratio.dropna() >= 1 - 1e-12).all()
+    assert ratio["brier"].max() > 1.1
+    assert (found.differences["se"] >= plain.differences["se"] - 1e-15).all()
+
+
+def test_simultaneous_bounds_hold_the_others_and_more():
+    found = judged().differences
+    assert (found["simultaneous_lower"] <= found["lower"] + 1e-12).all()
+    assert (found["simultaneous_upper"] >= found["upper"] - 1e-12).all()
+    reach = ((found["simultaneous_upper"] - found["value"]) / found["se"]).groupby(found["measure"])
+    assert reach.max().sub(reach.min()).max() < 1e-9
+    assert reach.mean().between(ndtri(0.975), ndtri(1 - 0.025 / 6)).all()
+
+
+def test_smooth_calibration_and_decision_curves_on_request():
+    found = judged(measures=("ici", "observed_expected", "d_calibration"), thresholds=[0.2, 0.1], replicates=50)
+    cells = found.metrics.set_index(["model", "measure", "horizon"])
+    assert cells.loc[("noisy", "ici", 4.0), "value"] > cells.loc[("noisy", "ici", 4.0), "calibrated_upper"]
+    known = cells.loc["known"]
+    assert (known["calibrated_lower"] <= known["calibrated_upper"]).all()
+    assert set(found.smooth["model"]) == {"reference", "known", "noisy"}
+    assert found.smooth.query("model == 'known'")["calibrated_upper"].notna().all()
+    assert set(found.decision["model"]) == {"reference", "known", "noisy", "treat all", "treat none"}
+    assert list(found.decision["threshold"].unique()) == [0.1, 0.2]
+    nobody = found.decision.query("model == 'treat none'")
+    assert (nobody[["value", "se"]] == 0).all(axis=None)
+    again = judged(measures=("ici", "observed_expected", "d_calibration"), thresholds=[0.2, 0.1], replicates=50)
+    pd.testing.assert_frame_equal(found.metrics, again.metrics)
+
+
+def test_means_over_landmarks_count_every_patient_once():
+    time, event, risks = cohort()
+    later = time > 1.0
+    who = np.array([f"p{i}" for i in range(300)])
+    grid = GRID[GRID <= 8]
+    parts = [
+        evaluate(time, event, risks, times=GRID, horizons=[4.0], patients=who),
+        evaluate(
+            time[later] - 1.0,
+            event[later],
+            {name: risk[later][:, : len(grid)] for name, risk in risks.items()},
+            times=grid,
+            horizons=[4.0],
+            patients=who[later],
+            landmark=1.0,
+        ),
+    ]
+    both = combine(parts)
+    mean = both.overall.set_index(["model", "measure"]).loc[("known", "brier")]
+    each = [part.estimate("known", "brier", landmark=s, horizon=4.0) for part, s in zip(parts, (0.0, 1.0), strict=True)]
+    assert mean["value"] == pytest.approx(np.mean([cell.value for cell in each]))
+    assert mean["landmarks"] == 2
+    independent = np.sqrt(sum(cell.se**2 for cell in each)) / 2
+    assert independent < mean["se"] <= np.mean([cell.se for cell in each])
+    pair = both.overall_differences.set_index(["model", "versus", "measure"])
+    ahead, back = pair.loc[("known", "noisy", "auc")], pair.loc[("noisy", "known", "auc")]
+    assert ahead["value"] == pytest.approx(-back["value"])
+    assert ahead["se"] == pytest.approx(back["se"])
+    alone = combine(parts[:1]).overall.set_index(["model", "measure"])
+    assert alone.loc[("known", "brier"), "se"] == pytest.approx(each[0].se)
+    assert not len(combine([judged(landmark=0.0), judged(landmark=1.0)]).overall)
+
+
 def test_combine_takes_one_model_and_landmarks_without_patients():
     time, event, risks = cohort()
     one = evaluate(time, event, {"known": risks["known"]}, times=GRID, horizons=[4.0])
     nobody = evaluate([], [], {"known": np.empty((0, 21))}, times=GRID, horizons=[4.0], landmark=9.0)
-    both = combine([one, nobody, one])
+    both = combine([one, nobody])
     assert both.estimate("known", "auc", horizon=4.0) == one.estimate("known", "auc", horizon=4.0)
     assert np.isnan(both.estimate("known", "auc", landmark=9.0, horizon=4.0).value)
     assert not len(both.differences)
@@ -307,7 +385,13 @@ def test_combine_refuses_what_does_not_belong_together():
     with pytest.raises(UsageError):
         combine([])
     with pytest.raises(UsageError):
-        combine([judged(), judged(level=0.9)])
+        combine([judged(), judged(level=0.9, landmark=1.0)])
+    with pytest.raises(UsageError, match="each landmark can be given once"):
+        combine([judged(), judged()])
+    time, event, risks = cohort()
+    fewer = {name: risks[name] for name in ("reference", "known")}
+    with pytest.raises(UsageError, match="same models"):
+        combine([judged(), evaluate(time, event, fewer, times=GRID, horizons=[4.0], landmark=1.0)])
 
 
 def tables(landmark=1.0, fold=None):
@@ -341,7 +425,7 @@ def test_a_table_is_judged_as_its_arrays_are(folds):
     predictions, outcomes = tables(fold=fold)
     found = evaluate_table(predictions, outcomes)
     arrays = {name: risk[:, [8, 16]] for name, risk in risks.items()}
-    expected = evaluate(time, event, arrays, times=[4.0, 8.0], horizons=[4.0, 8.0], strata=fold, landmark=1.0)
+    expected = evaluate(time, event, arrays, times=[4.0, 8.0], horizons=[4.0, 8.0], folds=fold, landmark=1.0)
     keys = ["model", "horizon", "measure"]
     pd.testing.assert_frame_equal(
         found.metrics.sort_values(keys).reset_index(drop=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osler.evaluation.accuracy import brier, prediction_accuracy, trapezoid_weights
@@ -48,6 +48,7 @@ def plain_auc(follow_up, risk, horizon, stratum, controls):
     return above / pairs if pairs else None
 
 
+@settings(deadline=None)
 @given(patients, st.sampled_from([2.5, 4.0, 7.5]), st.sampled_from(["free_of_cause", "event_free"]))
 def test_auc_is_the_weighted_share_of_pairs(drawn, horizon, controls):
     follow_up, risk, stratum = arrays(drawn)
@@ -86,6 +87,7 @@ def test_weights_restore_everybody(drawn, horizon):
     assert (status.weight * status.case).mean() == pytest.approx(incidence[0, 0])
 
 
+@settings(deadline=None)
 @given(patients)
 def test_auc_depends_on_ranks_only_and_turns_round(drawn):
     follow_up, risk, stratum = arrays(drawn)

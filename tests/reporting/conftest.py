@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from evaluated import evaluated
 from pages import CONFIG, RUN, Page, choice, explanation_frame, forecast_frame, frames, plan_dict, study_cohort
 
 from cohorts import QUESTION
@@ -27,8 +28,21 @@ def model(cohort) -> RiskModel:
 def study_path(cohort, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("study") / "report.html"
     return write_study_report(
-        path, cohort=cohort, config=CONFIG, **frames(), choice=choice(), run=RUN, description="Simulated patients."
+        path,
+        cohort=cohort,
+        config=CONFIG,
+        **frames() | evaluated(),
+        choice=choice(),
+        run=RUN,
+        description="Simulated patients.",
     )
+
+
+@pytest.fixture(scope="session")
+def plain_path(cohort, tmp_path_factory) -> Path:
+    """A study with no more than the measures, differences and groups of calibration."""
+    path = tmp_path_factory.mktemp("plain") / "report.html"
+    return write_study_report(path, cohort=cohort, config=CONFIG, **frames(), choice=choice(), run=RUN)
 
 
 @pytest.fixture(scope="session")
@@ -54,10 +68,15 @@ def patient_path(cohort, model, patient, tmp_path_factory) -> Path:
     )
 
 
-@pytest.fixture(scope="session", params=["study", "patient"])
-def page(request, study_path, patient_path) -> Page:
-    path = study_path if request.param == "study" else patient_path
+@pytest.fixture(scope="session", params=["study", "plain study", "patient"])
+def page(request, study_path, plain_path, patient_path) -> Page:
+    path = {"study": study_path, "plain study": plain_path, "patient": patient_path}[request.param]
     return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def plain_page(plain_path) -> Page:
+    return Page(plain_path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

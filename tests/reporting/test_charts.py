@@ -6,6 +6,7 @@ import itertools
 
 import altair
 import pytest
+from evaluated import evaluated
 from pages import CONFIG, RUN, choice, explanation_frame, forecast_frame, frames, plan_dict, study_cohort
 
 from osler.reporting.chart import Chart, bundle, time_axis
@@ -17,7 +18,7 @@ from osler.reporting.study_summary import study_summary
 
 @pytest.fixture(scope="module")
 def charts(cohort, model, patient):
-    study = study_summary(cohort=study_cohort(), config=CONFIG, choice=choice(), run=RUN, **frames())
+    study = study_summary(cohort=study_cohort(), config=CONFIG, choice=choice(), run=RUN, **frames() | evaluated())
     person = patient_summary(
         patient=patient,
         model=model,
@@ -31,7 +32,7 @@ def charts(cohort, model, patient):
 
 
 def test_every_chart_follows_the_schema(charts):
-    assert len(charts) >= 9
+    assert len(charts) >= 14
     for chart in charts:
         altair.Chart.from_dict(chart.live()["spec"], validate=True)
 

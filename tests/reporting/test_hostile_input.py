@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from evaluated import LEVELS, evaluated
 from pages import CONFIG, Page, choice, explanation_frame, forecast_frame, frames, plan_dict, study_cohort
 
 from cohorts import QUESTION
@@ -56,8 +57,16 @@ def hostile_cohort():
 @pytest.fixture(scope="module")
 def pages(hostile_cohort, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
-    found = frames()
+    levels = {
+        name: tuple((_hostile(i + k), n, events) for k, (_, n, events) in enumerate(found))
+        for i, (name, found) in enumerate(LEVELS.items())
+    }
+    found = frames() | evaluated(
+        levels=levels, steps=(("record", ""), (_hostile(1), _hostile(0)), (_hostile(3), _hostile(2)))
+    )
     found["metrics"]["note"] = _hostile(2)
+    found["subgroups"]["note"] = _hostile(3)
+    found["added_verdict"] = [told | {"sentence": _hostile(7)} for told in found["added_verdict"]]
     study = write_study_report(
         folder / "study.html",
         cohort=hostile_cohort,

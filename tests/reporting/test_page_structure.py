@@ -11,6 +11,7 @@ import shutil
 import subprocess
 
 import pytest
+from evaluated import evaluated
 from pages import CONFIG, FETCHING, RUN, choice, frames
 
 from osler.reporting import write_study_report
@@ -175,7 +176,7 @@ def test_the_same_input_gives_the_same_bytes(cohort, study_path, tmp_path):
         tmp_path / "other.html",
         cohort=cohort,
         config=CONFIG,
-        **frames(),
+        **frames() | evaluated(),
         choice=choice(),
         run=RUN,
         description="Simulated patients.",

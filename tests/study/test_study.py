@@ -7,12 +7,19 @@ import pytest
 
 from cohorts import YEAR, make_cohort
 from osler.cohort.outcome import Outcome
-from osler.config import StudyConfig
+from osler.cohort.split import splits
+from osler.config import StudyConfig, Tuning
 from osler.errors import UsageError
+from osler.fitting import Variant, fold_key
 from osler.study import Study
 
 CONFIG = StudyConfig(
-    landmarks=("0y", "1y"), horizons=("2y", "4y"), models=("reference", "cox"), folds=3, settings={"cox": {}}
+    landmarks=("0y", "1y"),
+    horizons=("2y", "4y"),
+    models=("reference", "cox"),
+    folds=3,
+    settings={"cox": {}},
+    added_value=(),
 )
 
 
@@ -29,7 +36,9 @@ def finished(cohort, tmp_path_factory):
 
 def test_it_writes_what_it_promises(finished):
     written = {path.name for path in finished.folder.iterdir()}
-    tables = {f"{name}.{end}" for name in ("metrics", "differences", "calibration") for end in ("parquet", "csv")}
+    names = ("metrics", "differences", "calibration", "smooth", "decision", "decision_differences")
+    names += ("overall", "overall_differences")
+    tables = {f"{name}.{end}" for name in names for end in ("parquet", "csv")}
     assert written == {*tables, "predictions.parquet", "report.html", "model.osler", "run.json", "cache"}
 
 
@@ -85,20 +94,26 @@ def test_a_killed_run_goes_on_where_it_was(finished, cohort, tmp_path):
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
 
 
-def test_a_changed_input_or_setting_is_computed_anew(finished, cohort):
-    study = Study(cohort, CONFIG, folder=finished.folder)
-    key = study._key(CONFIG, "cox", (0, 0))
+def test_a_changed_input_or_setting_is_computed_anew(cohort):
+    def key(cohort, config):
+        return fold_key(cohort, config, Variant("cox"), splits(cohort, config)[0])
+
+    first = key(cohort, CONFIG)
     changed = cohort.record.copy()
     changed.loc[0, "smoker"] = 1 - changed.loc[0, "smoker"]
-    assert Study(replace(cohort, record=changed), CONFIG)._key(CONFIG, "cox", (0, 0)) != key
+    assert key(replace(cohort, record=changed), CONFIG) != first
     for other in (
         CONFIG.model_copy(update={"seed": 1}),
         CONFIG.model_copy(update={"folds": 4}),
         CONFIG.model_copy(update={"horizons": (YEAR,)}),
         CONFIG.model_copy(update={"settings": {"cox": {"penalty": 1.0}}}),
+        CONFIG.model_copy(update={"tuning": Tuning(trials=2)}),
     ):
-        assert study._key(other, "cox", (0, 0)) != key
-    assert study._key(CONFIG.model_copy(update={"models": ("cox",)}), "cox", (0, 0)) == key
+        assert key(cohort, other) != first
+    assert key(cohort, CONFIG.model_copy(update={"models": ("cox",)})) == first
+    assert key(cohort, CONFIG.model_copy(update={"tuning": Tuning(trials=2, models=("aft",))})) == first
+    split = splits(cohort, CONFIG)[0]
+    assert fold_key(cohort, CONFIG, Variant("cox", ("record",)), split) != first
 
 
 def test_a_held_out_patients_own_outcome_does_not_move_their_prediction(finished, cohort, tmp_path):

@@ -27,16 +27,15 @@ _FLAG = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
 
 def variable_of(spec: VariableSpec, modality: str) -> Variable:
     """The meaning that travels with the cohort."""
-    levels = tuple(dict.fromkeys(spec.levels.values()))
     return Variable(
         name=spec.name,
         label=spec.label or spec.name,
         type=spec.type,
         modality=modality,
         unit=spec.unit,
-        levels=levels,
-        minimum=spec.min,
-        maximum=spec.max,
+        levels=spec.labels,
+        minimum=None if spec.cuts else spec.min,
+        maximum=None if spec.cuts else spec.max,
         modifiable=spec.modifiable,
     )
 
@@ -104,6 +103,8 @@ def decode(
 ) -> NDArray[np.float64] | pd.Categorical:
     """One variable on chosen rows: float64 with NaN, or a categorical of its labels; violations are noted."""
     column = column or spec.source
+    if spec.cuts:
+        return _classes(_number(reading, rows, spec, column), spec)
     if spec.type == "category":
         return _category(reading.findings, rows, spec, column)
     if spec.type == "flag":
@@ -124,7 +125,7 @@ def decode(
 
 
 def _category(findings: Findings, rows: Rows, spec: VariableSpec, column: str) -> pd.Categorical:
-    labels = list(dict.fromkeys(spec.levels.values()))
+    labels = list(spec.labels)
     codes = {code: float(labels.index(label)) for code, label in spec.levels.items()}
     values, unknown = lookup(rows, column, codes, spec.missing)
     if unknown.any():
@@ -139,6 +140,12 @@ def _category(findings: Findings, rows: Rows, spec: VariableSpec, column: str) -
         )
     place = np.where(np.isnan(values), -1, values).astype(np.int64)
     return pd.Categorical.from_codes(place, categories=pd.Index(labels, dtype=object))
+
+
+def _classes(values: NDArray[np.float64], spec: VariableSpec) -> pd.Categorical:
+    """Numbers as levels; a number at a cut belongs to the level that ends there."""
+    place = np.where(np.isnan(values), -1, np.searchsorted(spec.cuts, values, "left")).astype(np.int64)
+    return pd.Categorical.from_codes(place, categories=pd.Index(spec.labels, dtype=object))
 
 
 def _number(reading: Reading, rows: Rows, spec: VariableSpec, column: str) -> NDArray[np.float64]:

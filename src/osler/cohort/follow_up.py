@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from osler.cohort.decode import lookup, read_times
 from osler.cohort.outcome import Outcome
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import OutcomeSpec
+from osler.cohort.specs import AlsoSpec, CompetingSpec, OutcomeSpec
 from osler.units import unit_in_days
 
 __all__ = ["FollowUp", "read_follow_up"]
@@ -56,9 +56,9 @@ class FollowUp:
 def read_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:
     """Follow-up of ``reading.patients`` from rows of the outcome's table.
 
-    A patient may have several rows if they agree. Own columns of competing events: the earliest event counts; a tie
-    goes to the event of interest. A competing event after the end of a follow-up that was censored is not counted,
-    for from there on nobody looked for the event of interest.
+    A patient may have several rows if they agree. Further columns of the event of interest (``also``) and own columns
+    of competing events: the earliest event counts; a tie goes to the event of interest. An event of them after the end
+    of a follow-up that was censored is not counted, for from there on nobody looked for the others.
     """
     at = reading.at(rows.patient)
     rows, at = rows.take(at >= 0), at[at >= 0]
@@ -98,23 +98,20 @@ def _events(reading: Reading, spec: OutcomeSpec, rows: Rows) -> tuple[NDArray[np
     unit = spec.time_unit or reading.manifest.cohort.time_unit
     time = read_times(reading, rows, spec.time, unit_in_days(unit))
     best, code = time.copy(), event.copy()
-    for number, competing in enumerate(spec.competing, 2):
-        if competing.event is None:
+    others: list[tuple[int, AlsoSpec | CompetingSpec]] = [(1, also) for also in spec.also]
+    others += list(enumerate(spec.competing, 2))
+    for number, other in others:
+        if other.event is None:
             continue
-        theirs = _codes(
-            reading,
-            rows,
-            competing.event,
-            dict.fromkeys(competing.censored, 0.0) | dict.fromkeys(competing.codes, 1.0),
-            spec.missing,
-        )
+        meaning = dict.fromkeys(other.censored, 0.0) | dict.fromkeys(other.codes, 1.0)
+        theirs = _codes(reading, rows, other.event, meaning, spec.missing)
         when = time
-        if competing.time is not None:
-            when = read_times(reading, rows, competing.time, unit_in_days(competing.time_unit or unit))
+        if other.time is not None:
+            when = read_times(reading, rows, other.time, unit_in_days(other.time_unit or unit))
         happened = theirs == 1
         earlier = happened & (when < best - SAME_MOMENT)
-        at_censoring = happened & (code == 0) & (when <= best + SAME_MOMENT)
-        wins = earlier | at_censoring
+        at_once = happened & ((code == 0) | (number == 1)) & (when <= best + SAME_MOMENT)
+        wins = earlier | at_once
         best, code = np.where(wins, when, best), np.where(wins, number, code)
         code = np.where((theirs == _UNKNOWN) | (happened & np.isnan(when)), _UNKNOWN, code)
         code = np.where((theirs == _NOTED) | np.isinf(when), _NOTED, code)

@@ -13,6 +13,7 @@ from osler.readers.where import parse_where
 from osler.units import unit_in_days
 
 __all__ = [
+    "AlsoSpec",
     "CohortSpec",
     "ColumnsSpec",
     "CompetingSpec",
@@ -130,6 +131,9 @@ class _Meaning(_Spec):
     min: float | None = Field(None, description="Smallest plausible value, in ``unit``.")
     max: float | None = Field(None, description="Largest plausible value, in ``unit``.")
     levels: Levels = Field(default_factory=dict, description="Codes of a category and their labels, in order.")
+    cuts: tuple[float, ...] = Field(
+        (), description="A category read from a number: upper ends of all levels but the last, in ``unit``."
+    )
     codes: dict[str, float] = Field(default_factory=dict, description="Codes with the number each stands for.")
     missing: tuple[Code, ...] = Field((), description="Further codes that mean missing.")
     factor: float = Field(1.0, description="Values are multiplied by it to reach ``unit``.")
@@ -146,15 +150,27 @@ class _Meaning(_Spec):
             )
         if self.type == "category" and self.codes:
             raise ValueError("a category has levels, not codes")
+        if self.cuts and self.type != "category":
+            raise ValueError('cuts belong to type "category": they make levels of a number')
+        if self.cuts and (list(self.cuts) != sorted(set(self.cuts)) or len(self.labels) != len(self.cuts) + 1):
+            raise ValueError(
+                "cuts increase, and there is one level more than cuts: levels from the lowest to the highest"
+            )
         if self.type == "flag" and not set(self.codes.values()) <= {0.0, 1.0}:
             raise ValueError("the codes of a flag stand for 0 or 1")
-        if self.type != "number" and (self.min is not None or self.max is not None or self.factor != 1.0):
-            raise ValueError('min, max and factor belong to type "number"')
+        numeric = self.type == "number" or bool(self.cuts)
+        if not numeric and (self.min is not None or self.max is not None or self.factor != 1.0):
+            raise ValueError('min, max and factor belong to type "number", or to a category with cuts')
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min may not be above max")
         if self.factor == 0:
             raise ValueError("factor may not be 0")
         return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of a category, each once, in order."""
+        return tuple(dict.fromkeys(self.levels.values()))
 
 
 class VariableSpec(_Meaning):
@@ -317,6 +333,22 @@ class CompetingSpec(_Spec):
         return self
 
 
+class AlsoSpec(_Spec):
+    """Further columns in which the event of interest is told, such as death beside recurrence."""
+
+    event: ColumnName
+    time: ColumnName | None = Field(None, description="The time of the outcome if not given.")
+    time_unit: TimeUnit | None = None
+    codes: tuple[Code, ...] = Field(("1",), min_length=1)
+    censored: tuple[Code, ...] = Field(("0",), description="Codes of no event.")
+
+    @model_validator(mode="after")
+    def _codes_apart(self) -> AlsoSpec:
+        if set(self.codes) & set(self.censored):
+            raise ValueError("a code means one thing: event or none")
+        return self
+
+
 class OutcomeSpec(RowsSpec):
     """The ``[outcome]`` block: follow-up and events."""
 
@@ -329,6 +361,7 @@ class OutcomeSpec(RowsSpec):
     codes: tuple[Code, ...] = Field(("1",), min_length=1, description="Codes of the event of interest.")
     censored: tuple[Code, ...] = Field(("0",), min_length=1, description="Codes of no event.")
     missing: tuple[Code, ...] = Field((), description="Codes of an unknown outcome.")
+    also: tuple[AlsoSpec, ...] = Field((), description="A composite event: further columns of it; the earliest counts.")
     competing: tuple[CompetingSpec, ...] = ()
     within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
     unknown: Literal["error", "exclude"] = Field("error", description="Patients whose outcome is not known.")
@@ -337,7 +370,8 @@ class OutcomeSpec(RowsSpec):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the outcome is read from."""
-        asked = [self.time, self.event, *(name for c in self.competing for name in (c.time, c.event))]
+        others: tuple[AlsoSpec | CompetingSpec, ...] = (*self.also, *self.competing)
+        asked = [self.time, self.event, *(name for other in others for name in (other.time, other.event))]
         return tuple(dict.fromkeys(name for name in asked if name is not None))
 
     @model_validator(mode="after")
@@ -350,6 +384,8 @@ class OutcomeSpec(RowsSpec):
             raise ValueError("within must be longer than nothing")
         if self.kind == "fixed" and any(c.event for c in self.competing):
             raise ValueError('kind "fixed" takes competing events as further codes of its own event column')
+        if self.kind == "fixed" and self.also:
+            raise ValueError('also belongs to kind "survival": the earliest of several events needs their times')
         if self.table is None and (self.where or self.patient_id or self.id_prefix):
             raise ValueError("where, patient_id and id_prefix of the outcome belong to its own table")
         return self

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from osler.errors import UsageError
+from osler.evaluation.combining import mean_over
 from osler.evaluation.evaluation import Evaluation
 from osler.units import duration
 
@@ -40,7 +41,8 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
 
     Compared is the mean over landmarks of the integrated Brier score at the longest horizon that could be evaluated
     at each. The standard error is that of the paired difference from the best; over landmarks, whose patients are
-    largely the same, it is the mean of the landmarks' (which is never too small).
+    largely the same, each patient counts once where it is known who they are, and otherwise it is the mean of the
+    landmarks' (which is never too small).
 
     Args:
         evaluation: with paired differences of all models in ``order``.
@@ -65,7 +67,7 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
         return Choice(order[0], order[0], sentence, simpler_is_as_good=False)
     mean = usable.merge(cells, on=["landmark", "horizon"]).groupby("model")["value"].mean().reindex(list(order))
     best = str(mean.idxmin())
-    distance, error = _from_best(evaluation.differences, cells, best, order)
+    distance, error = _from_best(evaluation, cells, best, order)
     model = next(name for name in order if name == best or distance[name] <= error[name])
     where = _where(cells)
     sentence = _sentence(model, best, mean, distance, error, names, where, _nothing(evaluation, order))
@@ -73,9 +75,17 @@ def choose(evaluation: Evaluation, *, order: Sequence[str], labels: Mapping[str,
 
 
 def _from_best(
-    differences: pd.DataFrame, cells: pd.DataFrame, best: str, order: Sequence[str]
+    evaluation: Evaluation, cells: pd.DataFrame, best: str, order: Sequence[str]
 ) -> tuple[pd.Series, pd.Series]:
     """Mean distance of every model from the best, and its standard error."""
+    wanted = {(float(row.landmark), float(row.horizon)) for row in cells.itertuples()}
+    kept = [k for k in evaluation.kept if k.measure == _MEASURE and (k.landmark, k.horizon) in wanted]
+    if len(kept) == len(wanted) and len({len(k.influences) for k in kept}) == 1:
+        mean, names = mean_over(kept), list(evaluation.models)
+        column = names.index(best)
+        distance = pd.Series(mean.difference[:, column], index=names).reindex(list(order))
+        return distance, pd.Series(mean.difference_se[:, column], index=names).reindex(list(order))
+    differences = evaluation.differences
     pairs = differences[(differences["measure"] == _MEASURE) & (differences["versus"] == best)]
     pairs = (
         pairs.merge(cells, on=["landmark", "horizon"])

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from osler.evaluation.counting import ascending
 from osler.evaluation.estimate import Measured
 from osler.evaluation.follow_up import FollowUp, Status
 
 __all__ = ["Controls", "auc"]
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int32]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 #: Who is compared with the cases: everybody free of the event of interest, competing events included, or only those
 #: free of any event.
 Controls = Literal["free_of_cause", "event_free"]
@@ -50,11 +55,8 @@ def auc(
     """
     status = follow_up.status(horizon) if status is None else status
     is_control = status.free | status.competing if controls == "free_of_cause" else status.free
-    stratum = np.zeros(len(follow_up), dtype=np.int64) if strata is None else strata
-    count = int(stratum.max()) + 1
-    cases, others = np.where(status.case, status.weight, 0.0), np.where(is_control, status.weight, 0.0)
-    in_cases = np.bincount(stratum, weights=cases, minlength=count)
-    in_others = np.bincount(stratum, weights=others, minlength=count)
+    stratum = np.zeros(0, dtype=np.int64) if strata is None else strata
+    signed, in_cases, in_others = _sides(status.case, is_control, status.weight, stratum)
     pairs = float(in_cases @ in_others)
     if not status.case.any():
         return "no event of interest by the horizon"
@@ -62,29 +64,100 @@ def auc(
         return "every patient whose state is known has the event by the horizon: there is nobody to compare with"
     if pairs == 0:
         return "no stratum holds both a patient with and a patient without the event"
-    value, score = np.empty(risk.shape[1]), np.empty_like(risk)
+    value, score = np.empty(risk.shape[1]), np.empty(risk.shape)
     for m in range(risk.shape[1]):
-        below, above = _rivals(risk[:, m], stratum, cases, others, in_cases)
-        value[m] = (cases @ below) / pairs
-        score[:, m] = cases * (below - value[m] * in_others[stratum]) + others * (above - value[m] * in_cases[stratum])
-    score *= len(follow_up) / pairs
+        order, new = ascending(risk[:, m])
+        won, beaten = _beaten(order, new, stratum, signed, in_cases)
+        value[m] = won / pairs
+        _score(signed, beaten, stratum, in_cases, in_others, value[m], len(follow_up) / pairs, score, m)
     return Measured(value, score + follow_up.censoring_term(score, horizon))
 
 
-def _rivals(
-    risk: Floats, stratum: NDArray[np.int64], cases: Floats, others: Floats, in_cases: NDArray[Any]
-) -> tuple[Floats, Floats]:
-    """(n,) weight of controls with a lower risk, and of cases with a higher one, in each patient's stratum."""
-    order = np.lexsort((risk, stratum))
-    ordered, group = risk[order], stratum[order]
-    new_stratum = np.concatenate([[True], group[1:] != group[:-1]])
-    new_value = new_stratum | np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    first = np.flatnonzero(new_value)
-    tie = np.cumsum(new_value) - 1
-    low, high = np.empty_like(risk), np.empty_like(risk)
-    for weight, out in ((others, low), (cases, high)):
-        running = np.concatenate([[0.0], np.cumsum(weight[order])])
-        start = running[:-1][new_stratum][np.cumsum(new_stratum) - 1]
-        ends = np.append(first[1:], len(risk))
-        out[order] = (running[first][tie] + running[ends][tie]) / 2 - start
-    return low, in_cases[stratum] - high
+@njit(cache=True)
+def _sides(
+    case: Mask, control: Mask, weight: Floats, stratum: Integers
+) -> tuple[Floats, Floats, Floats]:  # pragma: no cover (compiled)
+    """(n,) weights, negative for controls, 0 for the rest; weight of cases and of controls by stratum (S,)."""
+    size = stratum.max() + 1 if len(stratum) else 1
+    signed, in_cases, in_others = np.zeros(len(weight)), np.zeros(size), np.zeros(size)
+    for i in range(len(weight)):
+        s = stratum[i] if len(stratum) else 0
+        if case[i]:
+            signed[i] = weight[i]
+            in_cases[s] += weight[i]
+        elif control[i]:
+            signed[i] = -weight[i]
+            in_others[s] += weight[i]
+    return signed, in_cases, in_others
+
+
+@njit(cache=True)
+def _score(
+    signed: Floats,
+    beaten: Floats,
+    stratum: Integers,
+    in_cases: Floats,
+    in_others: Floats,
+    value: float,
+    scale: float,
+    score: Floats,
+    column: int,
+) -> None:  # pragma: no cover (compiled)
+    """Fill a column of (n, M) scores with each patient's sum over pairs of weight x (won - value), times ``scale``."""
+    for i in range(len(signed)):
+        s = stratum[i] if len(stratum) else 0
+        compared = in_others[s] if signed[i] > 0 else in_cases[s]
+        score[i, column] = abs(signed[i]) * (beaten[i] - value * compared) * scale
+
+
+@njit(cache=True)
+def _beaten(
+    order: Places, new: Mask, stratum: Integers, signed: Floats, in_cases: Floats
+) -> tuple[float, Floats]:  # pragma: no cover (compiled)
+    """Weight of the pairs in the right order; and for each patient, of those with whom he is in the right order.
+
+    Cases have a positive weight, controls a negative one. Equal risks count a half.
+    """
+    n, won, start = len(order), 0.0, 0
+    mine, codes = np.empty(n), np.zeros(n if len(stratum) else 0, np.int64)  # by rank, to be read in one go
+    for k in range(n):
+        mine[k] = signed[order[k]]
+    for k in range(len(codes)):
+        codes[k] = stratum[order[k]]
+    found, below, above = np.zeros(n), np.zeros(len(in_cases)), in_cases.copy()  # lower controls, higher cases
+    while start < n:
+        end = start + 1
+        while end < n and not new[end]:
+            end += 1
+        if end == start + 1:
+            s = codes[start] if len(codes) else 0
+            case, control = max(mine[start], 0.0), max(-mine[start], 0.0)
+            found[start] = below[s] if case else above[s]
+            won += case * below[s]
+            above[s] -= case
+            below[s] += control
+        else:
+            won += _tied(mine[start:end], codes[start:end], below, above, found[start:end])
+        start = end
+    beaten = np.empty(n)
+    for k in range(n):
+        beaten[order[k]] = found[k]
+    return won, beaten
+
+
+@njit(cache=True)
+def _tied(
+    mine: Floats, codes: Integers, below: Floats, above: Floats, found: Floats
+) -> float:  # pragma: no cover (compiled)
+    """The same for patients of one risk, who change sides between the two halves."""
+    won = 0.0
+    for half in range(2):
+        for k in range(len(mine)):
+            s = codes[k] if len(codes) else 0
+            found[k] += 0.5 * (below[s] if mine[k] > 0 else above[s])
+            won += found[k] * max(mine[k], 0.0) if half else 0.0
+        for k in range(len(mine) if half == 0 else 0):
+            s = codes[k] if len(codes) else 0
+            above[s] -= max(mine[k], 0.0)
+            below[s] += max(-mine[k], 0.0)
+    return won

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-__all__ = ["Estimate", "Measured", "interval", "standard_error"]
+__all__ = ["Estimate", "Measured", "by_cluster", "interval", "standard_error"]
 
 Floats = NDArray[np.float64]
 #: The range of each measure, to which an interval is cut.
@@ -18,6 +18,9 @@ _RANGE = {
     "integrated_brier": (0.0, 1.0),
     "ipa": (-np.inf, 1.0),
     "c_index": (0.0, 1.0),
+    "harrell_c": (0.0, 1.0),
+    "antolini_c": (0.0, 1.0),
+    "royston_r2": (0.0, 1.0),
 }
 #: Ratios, whose interval is symmetric on the logarithmic scale.
 _RATIOS = frozenset({"observed_expected"})
@@ -65,14 +68,20 @@ def standard_error(influence: Floats, clusters: NDArray[np.int64] | None = None)
     With ``clusters`` (n,), codes 0 to C - 1, the influences of one cluster count as one. NaN for a single cluster.
     """
     n = len(influence)
-    if clusters is not None:
-        count = int(clusters.max()) + 1 if n else 0
-        influence = np.stack([np.bincount(clusters, weights=column, minlength=count) for column in influence.T], axis=1)
+    influence = by_cluster(influence, clusters)
     units = len(influence)
     if units < 2:
         return np.full(influence.shape[1:], np.nan)
     error = np.sqrt((influence**2).sum(axis=0) * units / (units - 1)) / n
     return np.where(error < _ROUNDING, 0.0, error)
+
+
+def by_cluster(influence: Floats, clusters: NDArray[np.int64] | None) -> Floats:
+    """Sums (C, M) of influences (n, M) over rows of one cluster, codes (n,) from 0; as they are without clusters."""
+    if clusters is None:
+        return influence
+    count = int(clusters.max()) + 1 if len(clusters) else 0
+    return np.stack([np.bincount(clusters, weights=column, minlength=count) for column in influence.T], axis=1)
 
 
 def interval(measure: str, value: ArrayLike, se: ArrayLike, level: float) -> tuple[Floats, Floats]:

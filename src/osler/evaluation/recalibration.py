@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from osler.evaluation.estimate import Measured
 from osler.evaluation.follow_up import FollowUp, Status
 
-__all__ = ["calibration_intercept", "calibration_slope"]
+__all__ = ["calibration_intercept", "calibration_slope", "fit_log_odds", "log_odds"]
 
 Floats = NDArray[np.float64]
 #: Risks of exactly 0 or 1 have no logit; they are moved this far inside.
 _EDGE = 1e-6
 _STEPS = 60
+_CLOSE = 1e-5
 
 
 def calibration_intercept(
@@ -53,32 +55,72 @@ def _fit(follow_up: FollowUp, risk: Floats, horizon: float, status: Status | Non
     if not (status.free | status.competing).any():
         return "every patient whose state is known has the event by the horizon"
     value, influence = np.full(risk.shape[1], np.nan), np.full(risk.shape, np.nan)
+    case = status.case.astype(float)
     for m in range(risk.shape[1]):
-        predicted = logit(np.clip(risk[:, m], _EDGE, 1 - _EDGE))
-        if slope and np.ptp(predicted) < 1e-12:
+        predicted = log_odds(risk[:, m])
+        a, b = fit_log_odds(predicted, case, status.weight, slope)
+        if np.isnan(a):
             continue
-        x = np.column_stack([np.ones(len(risk)), predicted]) if slope else np.ones((len(risk), 1))
-        fitted = _newton(x, np.zeros(len(risk)) if slope else predicted, status)
-        if fitted is None:
-            continue
-        coefficients, score, information = fitted
+        p = expit(a + b * predicted)
+        x = np.column_stack([np.ones(len(risk)), predicted])[:, : 1 + slope]
+        score = x * (status.weight * (case - p))[:, None]
+        information = (x * (status.weight * p * (1 - p))[:, None]).T @ x
         moved = score + follow_up.censoring_term(score, horizon)
-        value[m] = coefficients[-1]
+        value[m] = b if slope else a
         influence[:, m] = len(risk) * np.linalg.solve(information, moved.T)[-1]
     return Measured(value, influence)
 
 
-def _newton(x: Floats, offset: Floats, status: Status) -> tuple[Floats, Floats, Floats] | None:
-    """Coefficients (p,), scores (n, p) and information (p, p) of weighted logistic regression; None if it diverges."""
-    b = np.zeros(x.shape[1])
+def log_odds(risk: Floats) -> Floats:
+    """Logit of risks; those of exactly 0 or 1, which have none, are moved inside by a millionth."""
+    return np.asarray(logit(np.clip(risk, _EDGE, 1 - _EDGE)), dtype=float)
+
+
+@njit(cache=True)
+def fit_log_odds(
+    predicted: Floats, case: Floats, weight: Floats, slope: bool
+) -> tuple[float, float]:  # pragma: no cover
+    """Intercept and slope of weighted logistic regression by Newton's method; NaN where it diverges.
+
+    It starts from risks that are right and, where those are so extreme that no step leads on from there, from none.
+
+    Args:
+        predicted: (n,) log odds of the predicted risks.
+        case: (n,) 1 with the event, 0 without.
+        weight: (n,) inverse probability of censoring, 0 for those who do not count.
+        slope: False keeps the slope at 1.
+    """
+    a, b, found = _newton(predicted, case, weight, slope, 1.0)
+    if slope and not found:
+        a, b, found = _newton(predicted, case, weight, slope, 0.0)
+    return (a, b) if found else (np.nan, np.nan)
+
+
+@njit(cache=True)
+def _newton(
+    predicted: Floats, case: Floats, weight: Floats, slope: bool, start: float
+) -> tuple[float, float, bool]:  # pragma: no cover
+    """Intercept and slope after the last step from a slope, and whether it arrived."""
+    a, b = 0.0, start
     for _ in range(_STEPS):
-        p = expit(x @ b + offset)
-        score = x * (status.weight * (status.case - p))[:, None]
-        information = (x * (status.weight * p * (1 - p))[:, None]).T @ x
-        if not np.isfinite(information).all() or np.linalg.cond(information) > 1e12:
-            return None
-        step = np.linalg.solve(information, score.sum(axis=0))
-        if np.abs(step).max() < 1e-9:
-            return b, score, information
-        b = b + np.clip(step, -2.0, 2.0)
-    return None
+        s0, s1, i00, i01, i11 = 0.0, 0.0, 0.0, 0.0, 0.0
+        for i in range(len(predicted)):
+            if weight[i] > 0:
+                x = predicted[i]
+                p = 1 / (1 + np.exp(-(a + b * x)))
+                residual, spread = weight[i] * (case[i] - p), weight[i] * p * (1 - p)
+                s0 += residual
+                s1 += residual * x
+                i00 += spread
+                i01 += spread * x
+                i11 += spread * x * x
+        determinant = i00 * i11 - i01 * i01
+        if not i00 > 0 or (slope and not determinant > 1e-12 * i00 * i11):
+            break
+        da = (i11 * s0 - i01 * s1) / determinant if slope else s0 / i00
+        db = (i00 * s1 - i01 * s0) / determinant if slope else 0.0
+        a += min(max(da, -2.0), 2.0)
+        b += min(max(db, -2.0), 2.0)
+        if max(abs(da), abs(db)) < _CLOSE:  # each step squares the distance to the maximum
+            return a, b, True
+    return a, b, False

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from osler.errors import UsageError
+from osler.evaluation.arguments import checked_outcomes, codes
 from osler.evaluation.estimate import Measured, interval, standard_error
 from osler.evaluation.follow_up import FollowUp, Status
+from osler.evaluation.simultaneous import simultaneous_interval
 
-__all__ = ["TREAT_ALL", "TREAT_NONE", "decision_curve", "net_benefit"]
+__all__ = [
+    "TREAT_ALL",
+    "TREAT_NONE",
+    "checked_thresholds",
+    "decision",
+    "decision_curve",
+    "decision_differences",
+    "decision_measured",
+    "net_benefit",
+    "net_benefit_differences",
+]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+#: Standard errors (C,) of C estimates from the influences (n, C) of n patients.
+Error = Callable[[Floats], Floats]
 #: The strategies that need no model, as they are named in a decision curve.
 TREAT_ALL, TREAT_NONE = "treat all", "treat none"
+_NUMBERS = ["value", "lower", "upper", "se", "simultaneous_lower", "simultaneous_upper"]
+_REPEATED = 3
 
 
 def net_benefit(
@@ -34,13 +54,108 @@ def net_benefit(
         threshold: risk from which one would act, above 0 and below 1.
         status: the states at the horizon, when at hand.
 
+    Censored patients are made up for by inverse probability of censoring weights. With nobody censored before the
+    horizon, and for treating all, this is the estimate of Vickers (2008) by the Kaplan-Meier or Aalen-Johansen
+    incidence among those who would be treated; otherwise the two differ by chance alone where censoring does not
+    depend on the predicted risk.
+
     Vickers AJ, Elkin EB. Med Decis Making 2006;26:565-574. Vickers AJ et al. BMC Med Inform Decis Mak 2008;8:53.
     """
+    return decision_measured(follow_up, risk, horizon, [threshold], status=status)
+
+
+def decision_measured(
+    follow_up: FollowUp, risk: Floats, horizon: float, thresholds: ArrayLike, *, status: Status | None = None
+) -> Measured:
+    """Net benefit of M models at K thresholds, with the influences of n patients: M * K columns, model by model.
+
+    Args:
+        follow_up: outcomes of n patients.
+        risk: (n, M) risks of the event of interest by the horizon. A risk of 1 treats everybody, below 0 nobody.
+        horizon: days since the landmark, supported by the follow-up.
+        thresholds: (K,) risks from which one would act, above 0 and below 1.
+        status: the states at the horizon, when at hand.
+
+    Returns:
+        Value (M * K,), of which ``reshape(M, K)`` has a model in each row, and influence (n, M * K).
+    """
+    cut = checked_thresholds(thresholds)
     status = follow_up.status(horizon) if status is None else status
-    worth = np.where(status.case, 1.0, -threshold / (1 - threshold)) * status.weight
-    gain = worth[:, None] * (risk >= threshold)
-    value = gain.mean(axis=0)
-    return Measured(value, gain - value + follow_up.censoring_term(gain, horizon))
+    acted = (risk[:, :, None] >= cut).reshape(len(risk), -1)
+    return _gained(follow_up, horizon, np.tile(cut, risk.shape[1]), acted, status)
+
+
+def decision(
+    follow_up: FollowUp,
+    risk: Floats,
+    names: Sequence[str],
+    horizon: float,
+    thresholds: ArrayLike,
+    *,
+    level: float = 0.95,
+    clusters: Integers | None = None,
+    random_state: int = 0,
+    landmark: float = 0.0,
+    error: Error | None = None,
+) -> pd.DataFrame:
+    """Decision curves of M models, of treating all and of treating none.
+
+    Args:
+        follow_up: outcomes of n patients.
+        risk: (n, M) risks of the event of interest by the horizon, or (R, n, M) of R repeats of a cross-validation,
+            over which net benefits are averaged.
+        names: of the M models.
+        horizon: days since the landmark.
+        thresholds: (K,) risks from which one would act, above 0 and below 1.
+        level: of the intervals.
+        clusters: (n,) codes from 0; rows of one cluster count as one in standard errors.
+        random_state: of the simultaneous intervals.
+        landmark: days from the time origin; a label of the rows.
+        error: standard errors from influences, if not those of ``standard_error`` with ``clusters``.
+
+    Returns:
+        model, landmark, horizon, threshold, value, lower, upper, se, simultaneous_lower, simultaneous_upper: a curve
+        after the other. The simultaneous bounds hold over all thresholds of one curve. Numbers are missing where the
+        follow-up does not reach the horizon.
+
+    One curve is worked on at a time: memory n * K.
+    """
+    cut, settled = checked_thresholds(thresholds), error or (lambda influence: standard_error(influence, clusters))
+    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, random_state, landmark, settled)
+    rows = [task.row({"model": name}, task.measured(mask)) for name, mask in task.strategies()]
+    return pd.concat(rows, ignore_index=True)
+
+
+def decision_differences(
+    follow_up: FollowUp,
+    risk: Floats,
+    names: Sequence[str],
+    horizon: float,
+    thresholds: ArrayLike,
+    *,
+    level: float = 0.95,
+    clusters: Integers | None = None,
+    random_state: int = 0,
+    landmark: float = 0.0,
+    error: Error | None = None,
+) -> pd.DataFrame:
+    """Net benefit of each strategy minus that of each other one, models and treating all or none, by threshold.
+
+    Arguments as for ``decision``.
+
+    Returns:
+        model, versus, landmark, horizon, threshold, value (above 0: ``model`` gains more), lower, upper, se,
+        simultaneous_lower, simultaneous_upper (over all thresholds of one pair); every ordered pair.
+    """
+    cut, settled = checked_thresholds(thresholds), error or (lambda influence: standard_error(influence, clusters))
+    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, random_state, landmark, settled)
+    strategies = list(task.strategies())
+    rows = []
+    for i, (name, mask) in enumerate(strategies):
+        for versus, other in strategies[:i]:
+            found = task.row({"model": name, "versus": versus}, task.measured(mask, other))
+            rows += [found, _turned(found)]
+    return pd.concat(rows, ignore_index=True)
 
 
 def decision_curve(
@@ -52,6 +167,9 @@ def decision_curve(
     thresholds: ArrayLike,
     cause: int = 1,
     level: float = 0.95,
+    clusters: ArrayLike | None = None,
+    random_state: int = 0,
+    landmark: float = 0.0,
 ) -> pd.DataFrame:
     """Net benefit of every model, of treating all and of treating none, by threshold.
 
@@ -63,31 +181,156 @@ def decision_curve(
         thresholds: risks from which one would act, above 0 and below 1.
         cause: code of the event of interest.
         level: of the intervals.
+        clusters: (n,) labels; rows of one cluster (a patient seen several times) count as one in standard errors.
+        random_state: of the simultaneous intervals.
+        landmark: days from the time origin; a label of the rows.
 
     Returns:
-        model, threshold, value, lower, upper, se; empty values where follow-up does not reach the horizon.
+        The frame of ``decision``; empty values where follow-up does not reach the horizon.
 
     Raises:
-        UsageError: a threshold outside (0, 1), or risks of another length than the outcomes.
+        UsageError: a threshold outside (0, 1), or arrays that do not fit together.
     """
-    follow_up = FollowUp(np.asarray(time, dtype=float), np.asarray(event).astype(np.int64), cause)
+    follow_up, risk, groups = _given(time, event, risks, cause, clusters)
+    names = list(risks)
+    return decision(
+        follow_up, risk, names, horizon, thresholds,
+        level=level, clusters=groups, random_state=random_state, landmark=landmark,
+    )  # fmt: skip
+
+
+def net_benefit_differences(
+    time: ArrayLike,
+    event: ArrayLike,
+    risks: Mapping[str, ArrayLike],
+    *,
+    horizon: float,
+    thresholds: ArrayLike,
+    cause: int = 1,
+    level: float = 0.95,
+    clusters: ArrayLike | None = None,
+    random_state: int = 0,
+    landmark: float = 0.0,
+) -> pd.DataFrame:
+    """Paired differences in net benefit between models, treating all and treating none, by threshold.
+
+    Arguments and errors as for ``decision_curve``; returns the frame of ``decision_differences``.
+    """
+    follow_up, risk, groups = _given(time, event, risks, cause, clusters)
+    names = list(risks)
+    return decision_differences(
+        follow_up, risk, names, horizon, thresholds,
+        level=level, clusters=groups, random_state=random_state, landmark=landmark,
+    )  # fmt: skip
+
+
+def checked_thresholds(thresholds: ArrayLike) -> Floats:
+    """(K,) thresholds as given. Raises UsageError unless all lie between 0 and 1."""
     cut = np.atleast_1d(np.asarray(thresholds, dtype=float))
-    if not ((cut > 0) & (cut < 1)).all():
-        raise UsageError("thresholds of risk must lie between 0 and 1")
-    columns = {name: np.asarray(risk, dtype=float) for name, risk in risks.items()}
-    if any(column.shape != (len(follow_up),) for column in columns.values()):
-        raise UsageError(f"risks must hold one number for each of {len(follow_up)} patients")
-    names = [*columns, TREAT_ALL, TREAT_NONE]
-    matrix = np.column_stack([*columns.values(), np.ones(len(follow_up)), np.full(len(follow_up), -1.0)])
-    refused = follow_up.unsupported(horizon)
-    status = None if refused else follow_up.status(horizon)
-    frames = []
-    for threshold in cut:
-        value = se = np.full(len(names), np.nan)
-        if not refused:
-            found = net_benefit(follow_up, matrix, horizon, float(threshold), status=status)
-            value, se = found.value, standard_error(found.influence)
-        lower, upper = interval("net_benefit", value, se, level)
-        part = {"model": names, "threshold": threshold, "value": value, "lower": lower, "upper": upper, "se": se}
-        frames.append(pd.DataFrame(part))
-    return pd.concat(frames, ignore_index=True)
+    wrong = int((~((cut > 0) & (cut < 1))).sum())
+    if wrong or cut.ndim != 1 or not len(cut):
+        raise UsageError(
+            f"thresholds of risk must lie between 0 and 1, at least one; {wrong} of {cut.size} do not. "
+            "Give them as shares: 0.1 for 10 %."
+        )
+    return cut
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The decision curves of one landmark and horizon under way."""
+
+    follow_up: FollowUp
+    risk: Floats
+    names: Sequence[str]
+    horizon: float
+    cut: Floats
+    level: float
+    clusters: Integers | None
+    random_state: int
+    landmark: float
+    error: Error
+
+    @cached_property
+    def refused(self) -> str:
+        return self.follow_up.unsupported(self.horizon)
+
+    @cached_property
+    def status(self) -> Status:
+        return self.follow_up.status(self.horizon)
+
+    def strategies(self) -> Iterator[tuple[str, NDArray]]:
+        """Every strategy with the share of repeats in which it treats each patient at each threshold."""
+        repeats = self.risk if self.risk.ndim == _REPEATED else self.risk[None]
+        for m, name in enumerate(self.names):
+            acted = sum((risk[:, m, None] >= self.cut).astype(np.int8) for risk in repeats)
+            yield name, acted if len(repeats) == 1 else acted / len(repeats)
+        yield TREAT_ALL, np.ones((1, 1), dtype=np.int8)
+        yield TREAT_NONE, np.zeros((1, 1), dtype=np.int8)
+
+    def measured(self, acted: NDArray, versus: NDArray | int = 0) -> Measured | None:
+        """Net benefit of one strategy, or its difference from another; None where there is none to be had."""
+        if self.refused:
+            return None
+        share = np.broadcast_to(acted - versus, (len(self.follow_up), len(self.cut)))
+        return _gained(self.follow_up, self.horizon, self.cut, share, self.status)
+
+    def row(self, who: dict[str, str], found: Measured | None) -> pd.DataFrame:
+        """One curve as rows of a frame."""
+        numbers = dict.fromkeys(_NUMBERS, np.full(len(self.cut), np.nan))
+        if found is not None:
+            se = self.error(found.influence)
+            bounds = interval("net_benefit", found.value, se, self.level)
+            wide = simultaneous_interval(
+                found.value, found.influence, self.level, se=se, clusters=self.clusters, random_state=self.random_state
+            )
+            numbers = dict(zip(_NUMBERS, (found.value, *bounds, se, *wide), strict=True))
+        where = {"landmark": self.landmark, "horizon": float(self.horizon), "threshold": self.cut}
+        return pd.DataFrame({**who, **where, **numbers})
+
+
+def _turned(pair: pd.DataFrame) -> pd.DataFrame:
+    """The difference the other way round."""
+    swapped = {"model": "versus", "lower": "upper", "simultaneous_lower": "simultaneous_upper"}
+    both = swapped | {new: old for old, new in swapped.items()}
+    turned = pair.rename(columns=both)[list(pair.columns)]
+    signed = [name for name in _NUMBERS if name != "se"]
+    turned[signed] = 0.0 - turned[signed]
+    return turned
+
+
+def _gained(follow_up: FollowUp, horizon: float, cut: Floats, acted: NDArray, status: Status) -> Measured:
+    """The mean over patients of what acting on them gains; ``acted`` (n, C) may be a share or a difference."""
+    if not acted.any():
+        return Measured(np.zeros(acted.shape[1]), np.zeros(acted.shape))
+    gain = _gains(np.ascontiguousarray(acted), status.case, status.weight, cut / (1 - cut))
+    value = gain.mean(axis=0)
+    influence = follow_up.censoring_term(gain, horizon)
+    influence += gain
+    influence -= value
+    return Measured(value, influence)
+
+
+@njit(cache=True)
+def _gains(acted: NDArray, case: NDArray[np.bool_], weight: Floats, odds: Floats) -> Floats:  # pragma: no cover
+    """(n, C) weighted gain of acting: 1 for a case, the odds of the threshold lost for anybody else."""
+    gain = np.empty(acted.shape)
+    for i in range(len(acted)):
+        for k in range(acted.shape[1]):
+            gain[i, k] = acted[i, k] * (weight[i] if case[i] else -odds[k] * weight[i])
+    return gain
+
+
+def _given(
+    time: ArrayLike, event: ArrayLike, risks: Mapping[str, ArrayLike], cause: int, clusters: ArrayLike | None
+) -> tuple[FollowUp, Floats, Integers | None]:
+    """Outcomes, risks (n, M) and codes of clusters, checked."""
+    follow_up = FollowUp(*checked_outcomes(time, event, cause), cause)
+    n = len(follow_up)
+    columns = [np.asarray(risk, dtype=float) for risk in risks.values()]
+    if not columns or any(column.shape != (n,) for column in columns):
+        raise UsageError(f"risks must hold one number for each of {n} patients, for at least one model")
+    wrong = int((~np.isfinite(columns)).any(axis=0).sum())
+    if wrong:
+        raise UsageError(f"risks are missing for {wrong} of {n} patients: models are compared on the same patients")
+    return follow_up, np.column_stack(columns), codes(clusters, n, "clusters")

@@ -73,7 +73,9 @@ class _Boosted(RiskModel):
         self._design = self._new_design()
         X = _with_a_column(self._design.fit(rows).transform(rows))
         folds = min(_FOLDS, len(cohort))
-        fold = assign_folds(cohort.outcome, folds, self.random_state)[rows.patient] if folds > 1 else None
+        fold = (
+            assign_folds(cohort.outcome, folds, self.random_state, cohort.patients)[rows.patient] if folds > 1 else None
+        )
         time, event, _ = training_rows(rows, float(self.question.grid[-1]))
         self._learn(X, time, event, fold)
 

@@ -120,7 +120,7 @@ class Recurrent(RiskModel):
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
         horizon = float(self.question.grid[-1])
-        fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state)
+        fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state, cohort.patients)
         unit = horizon / 10
         steps = int(np.clip(np.ceil(max(self.question.landmarks) / unit), 1, _STEPS))
         moments = training_landmarks(cohort, self.question, steps=steps, rows=self.chosen.rows)
@@ -143,7 +143,7 @@ class Recurrent(RiskModel):
         scores: dict[str, Floats] = {}
         images = dict(cohort.images)
         owner, when = cohort.visits["patient"].to_numpy(), cohort.visits["time"].to_numpy(dtype=float)
-        part = assign_folds(cohort.outcome, min(_READERS, len(cohort)), self.random_state)
+        part = assign_folds(cohort.outcome, min(_READERS, len(cohort)), self.random_state, cohort.patients)
         for name in [name for name, block in cohort.images.items() if block.form == "pixels"]:
             block = images[name]
             patient = owner[block.visit]

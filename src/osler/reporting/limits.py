@@ -1,4 +1,4 @@
-"""What weakens a study's answer, found from the data; and how the study was done, for those who check."""
+"""What weakens a study's answer, found from the data and from how the study was done."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.reporting.cells import SMALLEST
-from osler.reporting.words import count, joined, known, moment, percent, plural, since, spell
+from osler.reporting.words import count, joined, known, percent, plural, since, spell
 
-__all__ = ["limits", "methods"]
+__all__ = ["limits"]
 
 #: Events below which a validation is called imprecise (Collins, Ogundimu and Altman, Stat Med 2016;35:214-226).
 _ENOUGH_EVENTS = 100
@@ -20,21 +20,9 @@ _EVENTS_PER_PREDICTOR = 10
 _MANY_CENSORED = 0.1
 
 Limits = list[dict[str, str]]
-_ALWAYS = (
-    (
-        "One cohort, no external validation",
-        "Every number comes from cross-validation inside this cohort. Patients of another place or time may differ in "
-        "risk, in what is measured and in how events are found: validate there before use.",
-    ),
-    (
-        "What the intervals hold",
-        "They describe the chance of having drawn these patients, given the fitted models. They do not hold the "
-        "variation from fitting the models anew, and are not adjusted for the number of comparisons.",
-    ),
-    (
-        "Associations, not effects",
-        "A predictor that raises a risk need not cause it: changing it need not change the outcome.",
-    ),
+_EFFECTS = (
+    "Associations, not effects",
+    "A predictor that raises a risk need not cause it: changing it need not change the outcome.",
 )
 
 
@@ -45,6 +33,7 @@ def limits(
     modalities: list[dict[str, Any]],
     run: Mapping[str, Any],
     labels: Mapping[str, str],
+    evaluated: Mapping[str, Any],
 ) -> Limits:
     """What a reader must know before using the answer: ``{"title", "text"}`` each, what is particular here first."""
     found = [*_small_numbers(cohort), *_refused(cells), *_follow_up(cohort, config)]
@@ -54,14 +43,71 @@ def limits(
         found.append(_limit("Modalities that most patients lack", text))
     for name, told in run.get("notes", {}).items():
         found += [_limit(f"Remark of {labels.get(name, name)}", str(note)) for note in told]
-    if config.repeats == 1:
+    if config.repeats == 1 and getattr(config, "split", "random") == "random":
         text = "The cross-validation was made once; another division into folds would move every number a little. "
         found.append(_limit("One division into folds", f"{text}Set repeats in the study to average over several."))
-    return found + [_limit(title, text) for title, text in _ALWAYS]
+    return [*found, *_of_parts(config, evaluated), _validation(config), _intervals(), _limit(*_EFFECTS)]
 
 
 def _limit(title: str, text: str) -> dict[str, str]:
     return {"title": title, "text": text}
+
+
+def _of_parts(config: StudyConfig, evaluated: Mapping[str, Any]) -> Limits:
+    """Limits of the parts of the evaluation that not every study has."""
+    found = []
+    if evaluated["subgroups"]:
+        text = (
+            "Some of many subgroups differ by chance alone, and small ones are known only roughly. A difference is "
+            "worth following up where its adjusted p value is small and it was expected; that none is found does not "
+            "show that the model is as good for everybody."
+        )
+        found.append(_limit("Many subgroups", text))
+    if evaluated["optimism"]:
+        text = "Intervals of the corrected values leave out that the optimism itself is an estimate."
+        found.append(_limit("Correction for optimism", text))
+    seconds = getattr(getattr(config, "tuning", None), "seconds", None)
+    if seconds is not None and _tuned(config):
+        text = f"The search for settings stopped after {seconds:g} seconds: a faster or slower machine finds others."
+        found.append(_limit("A search that depends on speed", text))
+    return found
+
+
+def _tuned(config: StudyConfig) -> bool:
+    return bool(getattr(getattr(config, "tuning", None), "trials", 0))
+
+
+def _validation(config: StudyConfig) -> dict[str, str]:
+    """How far from the patients it learned from a model was judged."""
+    how = getattr(config, "split", "random")
+    if how == "sites":
+        text = (
+            "Each site was predicted by models that saw nobody of it, which is nearer to use in a new place than "
+            "random folds are; but the sites share how patients were chosen and how events were found. Validate where "
+            "the model is to be used."
+        )
+        return _limit("Other sites, but of the same cohort", text)
+    if how == "time":
+        text = (
+            "Later patients were predicted by models of earlier ones, which is nearer to future use than random folds "
+            "are; the place is the same, and the earliest patients were never predicted. Validate where the model is "
+            "to be used."
+        )
+        return _limit("Later patients, but of the same place", text)
+    text = (
+        "Every number comes from cross-validation inside this cohort. Patients of another place or time may differ in "
+        "risk, in what is measured and in how events are found: validate there before use."
+    )
+    return _limit("One cohort, no external validation", text)
+
+
+def _intervals() -> dict[str, str]:
+    text = (
+        "They hold the chance of having drawn these patients and, approximately, that of fitting the models to others: "
+        "from one cohort the second cannot be known exactly. They do not hold that the model was chosen after seeing "
+        "the results. Only where comparisons are said to be read together are intervals adjusted for their number."
+    )
+    return _limit("What the intervals hold", text)
 
 
 def _small_numbers(cohort: Cohort) -> Limits:
@@ -108,51 +154,12 @@ def _follow_up(cohort: Cohort, config: StudyConfig) -> Limits:
     lost = float(((outcome.event == 0) & (outcome.time < longest))[at_risk].mean()) if at_risk.any() else 0.0
     if lost < _MANY_CENSORED:
         return []
+    names = {variable.name: variable.label for variable in cohort.variables.values()}
+    given = joined(names.get(name, name) for name in getattr(config, "censoring", ()))
+    among = f" among patients alike in {given}" if given else ""
     text = (
         f"{percent(lost, 0)} of the patients at risk {since(first)} were censored before {spell(longest)} had passed. "
         "Others count for them, by the inverse probability of censoring, which is right if censoring has nothing to do "
-        "with the risk."
+        f"with the risk{among}."
     )
     return [_limit("Incomplete follow-up", text)]
-
-
-def methods(cohort: Cohort, config: StudyConfig, labels: Mapping[str, str]) -> list[str]:
-    """How it was done, in paragraphs that a statistician can check."""
-    assert cohort.outcome is not None
-    event, *competing = cohort.outcome.causes
-    level = percent(config.confidence, 0)
-    landmarks = joined(moment(x) for x in config.landmarks)
-    horizons = joined(spell(x) for x in config.horizons)
-    again = f", repeated {config.repeats} times with other divisions" if config.repeats > 1 else ""
-    mean = " Values are means over the repeats." if config.repeats > 1 else ""
-    paragraphs = [
-        f"Risks of {event} were predicted at {plural(len(config.landmarks), 'landmark')} ({landmarks}) for {horizons} "
-        "ahead. A prediction uses what was known on or before its landmark, and is made for patients still at risk "
-        "then; follow-up counts from the landmark.",
-        f"The models ({joined(labels[name] for name in config.models)}) were compared by {config.folds}-fold "
-        f"cross-validation{again}, on the same folds. Folds divide patients, never visits, and are balanced for "
-        "outcome and follow-up time. Imputation, scaling, reduction, tuning and early stopping happened inside the "
-        f"training folds. Measures were computed on the pooled out-of-fold predictions of the patients at risk.{mean}",
-    ]
-    if competing:
-        paragraphs.append(
-            f"{joined(competing).capitalize()} {'compete' if len(competing) > 1 else 'competes'} with {event}: a "
-            "patient who suffers it first can no longer have the event of interest. It is not treated as censoring; "
-            "predicted risks are cumulative incidences (absolute risks), and so is the observed risk "
-            "(Aalen-Johansen estimate)."
-        )
-    paragraphs.append(
-        "AUC is time-dependent, cumulative/dynamic: cases have the event of interest by the horizon, controls do not "
-        "(those with a competing event among them); pairs are compared within a fold. AUC and Brier score are weighted "
-        "by the inverse probability of censoring (Kaplan-Meier). The integrated Brier score is its mean over time up "
-        "to the horizon. IPA is one minus the ratio of the Brier score to that of the average risk. Observed/expected "
-        "is the Aalen-Johansen estimate over the mean predicted risk. Standard errors come from influence functions "
-        f"and hold the estimation of the weights; intervals are at {level}. Models are compared by paired differences "
-        "on the same patients."
-    )
-    paragraphs.append(
-        "The model to use is the simplest whose integrated Brier score, at the longest horizon and averaged over "
-        "landmarks, is within one standard error (of the paired difference) of the best. Counts of fewer than "
-        f"{SMALLEST} patients are withheld, and so are counts that would give them away by subtraction."
-    )
-    return paragraphs

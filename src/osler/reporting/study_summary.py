@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,12 +10,19 @@ import pandas as pd
 from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.errors import UsageError
+from osler.reporting.added_value import added_cells, added_sentences
+from osler.reporting.averages import average_cells, optimism_cells
+from osler.reporting.calibration import calibration_cells, calibration_measures, smooth_cells
 from osler.reporting.cells import SMALLEST, WITHHELD, group_flow, reveal, shown
-from osler.reporting.comparison import calibration_cells, cells, comparisons
+from osler.reporting.comparison import cells, comparisons
 from osler.reporting.follow_up import follow_up
-from osler.reporting.limits import limits, methods
+from osler.reporting.frames import given
+from osler.reporting.limits import limits
+from osler.reporting.methods import methods
 from osler.reporting.provenance import model_labels, provenance
+from osler.reporting.subgroups import subgroup_cells
 from osler.reporting.table_one import modality_label, modality_rows, table_one
+from osler.reporting.usefulness import decision_cells, usefulness_sentence
 from osler.reporting.verdict import answer, primary_cell, spokesman
 from osler.reporting.words import count, joined, moments, percent, since, spell
 
@@ -35,6 +42,17 @@ def study_summary(
     run: Mapping[str, Any],
     description: str | None = None,
     as_of: str | None = None,
+    smooth: pd.DataFrame | None = None,
+    decision: pd.DataFrame | None = None,
+    decision_differences: pd.DataFrame | None = None,
+    overall: pd.DataFrame | None = None,
+    overall_differences: pd.DataFrame | None = None,
+    subgroups: pd.DataFrame | None = None,
+    subgroup_differences: pd.DataFrame | None = None,
+    added: pd.DataFrame | None = None,
+    added_differences: pd.DataFrame | None = None,
+    added_verdict: Sequence[Mapping[str, Any]] | None = None,
+    optimism: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the study report says. See ``write_study_report`` for the arguments.
 
@@ -53,6 +71,18 @@ def study_summary(
     modalities = modality_rows(cohort, first)
     told_first = spokesman(told, choice)
     primary = primary_cell(told, told_first)
+    rivals = [name for name in dict.fromkeys([choice.best, *opponents]) if name not in (told_first, "reference")]
+    variables = {variable.name: variable.label for variable in cohort.variables.values()}
+    evaluated = {
+        "decision": decision_cells(given(decision), labels, told_first, rivals, decision_differences),
+        "averages": average_cells(given(overall), overall_differences, labels, config.models, opponents),
+        "smooth": smooth_cells(given(smooth), labels, config.models),
+        "calibration": calibration_cells(calibration, labels, config.models),
+        "calibration_measures": calibration_measures(told),
+        "added": added_cells(given(added), added_differences, added_verdict, labels, config.models),
+        "subgroups": subgroup_cells(given(subgroups), subgroup_differences, told_first, variables),
+        "optimism": optimism_cells(given(optimism), labels, config.models),
+    }
     return {
         "title": cohort.name,
         "event": event,
@@ -61,7 +91,7 @@ def study_summary(
         "question": _question(cohort, config, event, competing),
         "patients": count(len(cohort)),
         "events": shown(cohort.outcome.events()[event]),
-        "answer": answer(told, paired, choice, labels, event),
+        "answer": answer(told, paired, choice, labels, event, _further(evaluated, primary)),
         "chosen": {"model": choice.model, "label": labels.get(choice.model, choice.model)},
         "told_first": labels.get(told_first, told_first),
         "primary": _where(primary),
@@ -72,15 +102,25 @@ def study_summary(
         "follow_up": follow_up(cohort, config),
         "cells": told,
         "comparisons": paired,
-        "calibration": calibration_cells(calibration, labels, config.models),
+        **evaluated,
         "landmarks": list(config.landmarks),
         "horizons": list(config.horizons),
         "confidence": percent(config.confidence, 0),
+        "chance": 1 - config.confidence,
         "labels": labels,
-        "limits": limits(cohort, config, told, modalities, run, labels),
-        "methods": methods(cohort, config, labels),
+        "limits": limits(cohort, config, told, modalities, run, labels, evaluated),
+        "methods": methods(cohort, config, labels, evaluated, set(metrics["measure"])),
         "provenance": provenance(run, labels, cohort),
     }
+
+
+def _further(evaluated: Mapping[str, Any], primary: Mapping[str, Any] | None) -> list[str]:
+    """What the answer in brief says besides: usefulness for decisions, and what each kind of data adds."""
+    if primary is None:
+        return []
+    where = primary["landmark"], primary["horizon"]
+    useful = usefulness_sentence(evaluated["decision"], *where)
+    return [text for text in (useful, " ".join(added_sentences(evaluated["added"], *where))) if text]
 
 
 def _question(cohort: Cohort, config: StudyConfig, event: str, competing: list[str]) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from osler.reporting.comparison import MEASURES, versus
+from osler.reporting.comparison import versus
+from osler.reporting.measures import MEASURES
 from osler.reporting.words import interval, known
 
 __all__ = ["answer", "primary_cell", "spokesman"]
@@ -35,13 +36,15 @@ def answer(
     choice: Any,
     labels: Mapping[str, str],
     event: str,
+    further: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The verdict: a headline, the sentences under it, and a tone for the page ("good", "mixed" or "none").
 
     A headline claims skill only where the interval of a paired difference from the average risk excludes zero.
+    ``further`` are sentences on the numbers of the headline, told last where there is a model to use.
     """
-    won, asked = _beats_reference(comparisons, choice.model)
-    best_won, _ = _beats_reference(comparisons, choice.best)
+    won, asked, together = _beats_reference(comparisons, choice.model)
+    best_won, _, _ = _beats_reference(comparisons, choice.best)
     if primary_cell(cells, choice.model) is None:
         tone, headline = "none", "No model could be judged."
         advice = "No landmark and horizon could be evaluated; the limits below say why."
@@ -51,12 +54,14 @@ def answer(
     elif asked and won < asked:
         tone = "mixed"
         headline = f"{_use(choice, labels)} Its gain over the average risk is not certain everywhere."
-        advice = f"It is credibly better than the average risk of all patients in {won} of {asked} comparisons."
+        advice = f"It is credibly better than the average risk of all patients in {won} of {asked} comparisons"
+        advice += f"{_together(together, won)}."
     else:
         tone, headline = "good", _use(choice, labels)
         everywhere = f" in all {asked} comparisons" if asked > 1 else ""
-        advice = f"It predicts {event} better than the average risk of all patients{everywhere}." if asked else ""
-    sentences = [text for text in (advice, str(choice.sentence)) if text]
+        better = f"It predicts {event} better than the average risk of all patients{everywhere}"
+        advice = f"{better}{_together(together, won)}." if asked else ""
+    sentences = [text for text in (advice, str(choice.sentence), *(further if tone != "none" else ())) if text]
     model = spokesman(cells, choice)
     return {"headline": headline, "tone": tone, "sentences": sentences, "facts": _facts(cells, model)}
 
@@ -80,13 +85,25 @@ def _use(choice: Any, labels: Mapping[str, str]) -> str:
     return f"{chosen} is the model to use."
 
 
-def _beats_reference(comparisons: list[dict[str, Any]], model: str) -> tuple[int, int]:
-    """In how many landmarks and horizons the model is credibly more accurate than the average risk, and of how many."""
+def _beats_reference(comparisons: list[dict[str, Any]], model: str) -> tuple[int, int, int | None]:
+    """In how many landmarks and horizons the model is credibly more accurate than the average risk, and of how many.
+
+    The third number counts those in which that holds for all comparisons read together; None where this is not known.
+    """
     for measure in _ACCURACY:
         found = [value for value in versus(comparisons, model, _NOTHING, measure) if known(value["value"])]
         if found:
-            return sum(value["verdict"] == "better" for value in found), len(found)
-    return 0, 0
+            better = [value for value in found if value["verdict"] == "better"]
+            judged = any(value["wide_lower"] is not None for value in found)
+            return len(better), len(found), sum(value["together"] for value in better) if judged else None
+    return 0, 0, None
+
+
+def _together(together: int | None, won: int) -> str:
+    if together is None or not won:
+        return ""
+    held = "also" if together == won else f"{together} of these also" if together else "none of these"
+    return f" ({held} when all comparisons are read together)"
 
 
 def _facts(cells: list[dict[str, Any]], model: str) -> list[dict[str, str]]:
