@@ -42,12 +42,11 @@ example: demo ## rebuild reports/example, the committed reports of the demo coho
 	@rm -f reports/example/patients/*.html
 	@cp reports/demo/patients/*.html reports/example/patients/
 
-bench: $(READY) ## speed and accuracy on simulated and real cohorts (minutes); results in benchmarks/RESULTS.md
-	@$(BIN)/python benchmarks/studies.py --data $(DATA)
-	@$(BIN)/python benchmarks/simulation.py --models stacked_cox,boosted_hazard,recurrent >> benchmarks/RESULTS.md
+bench: $(READY) ## speed and accuracy on simulated and real cohorts, and against peers (an hour); PARTS=speed,refitting for some
+	@$(BIN)/python benchmarks/run.py --data $(DATA) $(if $(PARTS),--parts $(PARTS))
 
 reference: ## compute tests/reference/*.json anew; needs R with the packages named in tests/reference/README.md
-	@cd tests/reference && Rscript make_reference.R
+	@cd tests/reference && for script in make_*.R; do echo $$script; Rscript $$script || exit 1; done
 
 clean: ## remove what was built; reports and data stay
-	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench-env build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -78,7 +78,7 @@ def _from_best(
     evaluation: Evaluation, cells: pd.DataFrame, best: str, order: Sequence[str]
 ) -> tuple[pd.Series, pd.Series]:
     """Mean distance of every model from the best, and its standard error."""
-    wanted = {(float(row.landmark), float(row.horizon)) for row in cells.itertuples()}
+    wanted = set(zip(cells["landmark"].astype(float), cells["horizon"].astype(float), strict=True))
     kept = [k for k in evaluation.kept if k.measure == _MEASURE and (k.landmark, k.horizon) in wanted]
     if len(kept) == len(wanted) and len({len(k.influences) for k in kept}) == 1:
         mean, names = mean_over(kept), list(evaluation.models)

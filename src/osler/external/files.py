@@ -65,7 +65,8 @@ def write_result(
             warnings=result.warnings,
         ),
     )
-    text = json.dumps(result.run, indent=2, sort_keys=True, ensure_ascii=False)
+    found = {**result.run, "sentence": result.sentence, "advice": result.advice}
+    text = json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False)
     write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
