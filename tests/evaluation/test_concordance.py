@@ -221,3 +221,17 @@ def test_within_strata_pairs_are_summed_over_strata(weighted):
 
 def _curves(risk):
     return [(np.exp(column)[:, None] * np.array([0.01, 0.02, 0.03])) for column in risk.T]
+
+
+def test_influences_in_a_stratum_say_how_far_it_lies_off():
+    rng = np.random.default_rng(4)
+    n = 600
+    time, event = rng.exponential(5, n), np.ones(n, dtype=int)
+    strata = np.arange(n) % 3
+    risk = (np.exp(-time)[:, None] + rng.normal(size=(n, 1)) * np.array([0.05, 0.3, 1.0])[strata][:, None]) * 1.0
+    follow_up = FollowUp(time, event)
+    found = concordance(follow_up, risk, 100.0, weighted=False, strata=strata)
+    for code in range(3):
+        here = strata == code
+        alone = concordance(FollowUp(time[here], event[here]), risk[here], 100.0, weighted=False)
+        assert found.influence[here].mean() == pytest.approx(alone.value[0] - found.value[0], abs=1e-9)

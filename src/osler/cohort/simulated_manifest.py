@@ -92,6 +92,7 @@ citation = "True effect of the simulation"
 [study]
 landmarks = [$landmarks]
 horizons = [$horizons]
+subgroups = ["sex", "stage", { variable = "age", cuts = [55, 70] }]
 """)
 
 #: Standard errors of the declared log hazard ratios: the precision of a good meta-analysis.

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from osler.evaluation.counting import Lineup, weigh_pairs
-from osler.evaluation.estimate import Measured
+from osler.evaluation.estimate import Measured, halved_within
 from osler.evaluation.follow_up import FollowUp
 from osler.units import duration
 
@@ -66,7 +66,7 @@ def time_dependent_concordance(
     if total == 0:
         return "no two patients can be compared"
     value = won.sum(axis=0) / (2 * total)
-    return Measured(value, (won - value * pairs[:, None]) * (len(follow_up) / total))
+    return Measured(value, halved_within((won - value * pairs[:, None]) * (len(follow_up) / total), strata))
 
 
 class _Stages:

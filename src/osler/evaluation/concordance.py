@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from osler.errors import UsageError
 from osler.evaluation.arguments import checked_outcomes
 from osler.evaluation.counting import Lineup, pairs_won, weigh_pairs
-from osler.evaluation.estimate import Measured
+from osler.evaluation.estimate import Measured, halved_within
 from osler.evaluation.follow_up import FollowUp
 
 __all__ = ["concordance", "concordance_index"]
@@ -93,7 +93,7 @@ def concordance(
         return "no event of interest by the horizon"
     parts = [np.arange(len(case))] if strata is None else [np.flatnonzero(strata == code) for code in np.unique(strata)]
     if weighted and follow_up.conditional:
-        return _by_pair(follow_up, risk, case, np.zeros(len(case), np.int64) if strata is None else strata)
+        return _by_pair(follow_up, risk, case, strata)
     found = [_Pairs(follow_up, case, weighted, rows) for rows in parts if case[rows].any()]
     total = sum(pairs.total for pairs in found)
     if total == 0:
@@ -105,6 +105,7 @@ def concordance(
         value[m] = sum(each.won for each in counted) / total
         for pairs, each in zip(found, counted, strict=True):
             score[pairs.patients, m], powered[pairs.patients, m] = pairs.scores(each, value[m])
+    score = halved_within(score, strata)
     if weighted:
         score += follow_up.censoring_term(powered, horizon)
     return Measured(value, score * (len(follow_up) / total))
@@ -190,7 +191,7 @@ def _running(values: Floats) -> Floats:
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
-def _by_pair(follow_up: FollowUp, risk: Floats, case: Mask, strata: Integers) -> Measured | str:
+def _by_pair(follow_up: FollowUp, risk: Floats, case: Mask, strata: Integers | None) -> Measured | str:
     """The C-index with weights of each pair's own."""
     n = len(follow_up)
     if n > _MOST_BY_PAIR:
@@ -201,14 +202,14 @@ def _by_pair(follow_up: FollowUp, risk: Floats, case: Mask, strata: Integers) ->
     won, total = np.zeros(risk.shape), np.zeros(n)
     rival = (follow_up.event > 0) & (follow_up.event != follow_up.cause)
     outcomes = follow_up.time, follow_up.event == 0, rival, follow_up.own_weight
-    risks = np.ascontiguousarray(risk)
+    risks, codes = np.ascontiguousarray(risk), np.zeros(n, dtype=np.int64) if strata is None else strata
     for moment in np.unique(follow_up.time[case]):
         at = np.flatnonzero(case & (follow_up.time == moment))
-        _add_pairs(at, moment, *outcomes, follow_up.weight_at(float(moment)), strata, risks, won, total)
+        _add_pairs(at, moment, *outcomes, follow_up.weight_at(float(moment)), codes, risks, won, total)
     if not total.any():
         return _NO_PAIR
     value = won.sum(axis=0) / total.sum()
-    return Measured(value, (won - value * total[:, None]) * (2 * n / total.sum()))
+    return Measured(value, halved_within((won - value * total[:, None]) * (2 * n / total.sum()), strata))
 
 
 @njit(cache=True)

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from osler.evaluation.counting import ascending
-from osler.evaluation.estimate import Measured
+from osler.evaluation.estimate import Measured, halved_within
 from osler.evaluation.follow_up import FollowUp, Status
 
 __all__ = ["Controls", "auc"]
@@ -70,7 +70,7 @@ def auc(
         won, beaten = _beaten(order, new, stratum, signed, in_cases)
         value[m] = won / pairs
         _score(signed, beaten, stratum, in_cases, in_others, value[m], len(follow_up) / pairs, score, m)
-    return Measured(value, score + follow_up.censoring_term(score, horizon))
+    return Measured(value, halved_within(score, strata) + follow_up.censoring_term(score, horizon))
 
 
 @njit(cache=True)

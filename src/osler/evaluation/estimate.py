@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
-__all__ = ["Estimate", "Measured", "by_cluster", "interval", "standard_error"]
+__all__ = ["Estimate", "Measured", "by_cluster", "halved_within", "interval", "standard_error"]
 
 Floats = NDArray[np.float64]
 #: The range of each measure, to which an interval is cut.
@@ -82,6 +82,22 @@ def by_cluster(influence: Floats, clusters: NDArray[np.int64] | None) -> Floats:
         return influence
     count = int(clusters.max()) + 1 if len(clusters) else 0
     return np.stack([np.bincount(clusters, weights=column, minlength=count) for column in influence.T], axis=1)
+
+
+def halved_within(influence: Floats, strata: NDArray[np.int64] | None) -> Floats:
+    """Influences (n, M) on a share of pairs within strata, whose mean in a stratum is how far the stratum lies off.
+
+    Each pair counts for both of its patients, and all of them lie in one stratum: the influences in a stratum sum to
+    twice what it deviates from the whole. Half of that is taken from every patient of it; the sum stays zero, and the
+    error changes by as little as the strata differ. Without strata (None) nothing changes.
+    """
+    if strata is None:
+        return influence
+    size = np.maximum(np.bincount(strata), 1)
+    means = np.stack(
+        [np.bincount(strata, weights=column, minlength=len(size)) / size for column in influence.T], axis=1
+    )
+    return np.asarray(influence - means[strata] / 2, dtype=float)
 
 
 def interval(measure: str, value: ArrayLike, se: ArrayLike, level: float) -> tuple[Floats, Floats]:

@@ -15,6 +15,8 @@ __all__ = ["calibration_intercept", "calibration_slope", "fit_log_odds", "log_od
 Floats = NDArray[np.float64]
 #: Risks of exactly 0 or 1 have no logit; they are moved this far inside.
 _EDGE = 1e-6
+#: Below this standard deviation of logits a slope means nothing.
+_LEAST_SPREAD = 0.05
 _STEPS = 60
 _CLOSE = 1e-5
 
@@ -43,7 +45,8 @@ def calibration_slope(
 ) -> Measured | str:
     """Slope b of logit(P(event by the horizon)) = a + b logit(risk): 1 is ideal, below it risks are too extreme.
 
-    Arguments and method as for ``calibration_intercept``. NaN for a model whose risks are all equal.
+    Arguments and method as for ``calibration_intercept``. NaN for a model whose risks hardly differ (a standard
+    deviation of their logits below 0.05, as between the folds of a model that knows nothing): they have no slope.
     """
     return _fit(follow_up, risk, horizon, status, slope=True)
 
@@ -58,6 +61,8 @@ def _fit(follow_up: FollowUp, risk: Floats, horizon: float, status: Status | Non
     case = status.case.astype(float)
     for m in range(risk.shape[1]):
         predicted = log_odds(risk[:, m])
+        if slope and predicted.std() < _LEAST_SPREAD:
+            continue
         a, b = fit_log_odds(predicted, case, status.weight, slope)
         if np.isnan(a):
             continue
