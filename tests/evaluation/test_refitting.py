@@ -22,7 +22,7 @@ def test_it_is_the_formula_of_the_docstring():
     own = [influences[r, fold[r] == j, 0].var(ddof=1) / (fold[r] == j).sum() for r in range(3) for j in range(5)]
     excess = ((means - means.mean(axis=1, keepdims=True)) ** 2).sum() / 12 - np.mean(own)
     assert excess > 0
-    expected = standard_error(influences.mean(axis=0))[0] ** 2 + (1 / 15 + 80 / 320) * 12 / 16 * excess
+    expected = standard_error(influences.mean(axis=0))[0] ** 2 + (1 / 15 + 80 / 320) * excess
     assert refitted_error(influences, fold)[0] == pytest.approx(np.sqrt(expected), rel=1e-9)
 
 
@@ -32,7 +32,7 @@ def test_models_that_do_not_differ_add_little_and_models_that_do_add_much():
     for model_sd in (0.0, 0.5):
         drawn = [losses(rng, model_sd=model_sd) for _ in range(60)]
         ratios[model_sd] = np.mean([refitted_error(*one)[0] / standard_error(one[0][0])[0] for one in drawn])
-    assert 1.0 <= ratios[0.0] < 1.15
+    assert 1.0 <= ratios[0.0] < 1.35
     assert ratios[0.5] > 2
 
 

@@ -16,8 +16,6 @@ __all__ = ["error_of", "refitted_error"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-#: Degrees of freedom with which it is held, before any fold is seen, that models of folds do not differ.
-_PRIOR = 4.0
 
 
 def error_of(influences: Floats, folds: Integers | None, clusters: Integers | None = None) -> Floats:
@@ -42,13 +40,12 @@ def refitted_error(influences: Floats, folds: Integers, clusters: Integers | Non
     of one repeat share no patient, and what repeats share is in the average. That of fitting comes from the folds: the
     measure of fold j is, to first order, the pooled one plus the mean of the influences in it, and what J such measures
     vary beyond the chance of their own patients, t2, is the models'. As these share training patients, the variance of
-    their mean is (1/J + n2/n1) t2, with n2 patients held out for n1 to learn from. A handful of folds tell t2 badly: it
-    is moderated by d / (d + 4), as if four more degrees of freedom than the d there are had shown no excess. Nadeau and
-    Bengio correct the whole variance, because their test sets overlap; for folds, which do not, that gives intervals
-    far too wide (``benchmarks/refitting.py`` compares). Never below the error for fixed models.
+    their mean is (1/J + n2/n1) t2, with n2 patients held out for n1 to learn from. Nadeau and Bengio correct the whole
+    variance, because their test sets overlap; for folds, which do not, that makes errors up to twice what they are
+    (``benchmarks/refitting.py`` compares). Never below the error for fixed models. A handful of folds tell t2 roughly:
+    errors of five folds are uneven, those of several repeats less so.
 
-    Nadeau C, Bengio Y. Mach Learn 2003;52:239-281. Bouckaert RR, Frank E. PAKDD 2004:3-12. Smyth GK. Stat Appl Genet
-    Mol Biol 2004;3:3 (moderated variances).
+    Nadeau C, Bengio Y. Mach Learn 2003;52:239-281. Bouckaert RR, Frank E. PAKDD 2004:3-12.
     """
     fixed = standard_error(influences.mean(axis=0), clusters)
     within, between = np.zeros(influences.shape[2]), np.zeros(influences.shape[2])
@@ -65,7 +62,7 @@ def refitted_error(influences: Floats, folds: Integers, clusters: Integers | Non
         degrees += len(held) - 1
     if not degrees:
         return fixed
-    fitting = degrees / (degrees + _PRIOR) * np.maximum(0.0, between / degrees - within / count)
+    fitting = np.maximum(0.0, between / degrees - within / count)
     corrected = np.sqrt(fixed**2 + (1 / count + _share(folds)) * fitting)
     return np.where(fixed == 0, 0.0, corrected)
 
