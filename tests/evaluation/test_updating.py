@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from osler.errors import UsageError
 from osler.evaluation.closed_test import closed_test, recommend
 from osler.evaluation.follow_up import FollowUp
+from osler.evaluation.smooth import pseudo_values
 from osler.evaluation.updating import (
     METHODS,
     RiskMap,
@@ -21,7 +22,6 @@ from osler.evaluation.updating import (
     design,
     fit_map,
     fit_updating,
-    pseudo_observations,
     risk_at,
 )
 from osler.survival.nonparametric import aalen_johansen
@@ -173,7 +173,7 @@ def test_bounds_are_met_by_the_best_map_within_them():
     f, curves = patients(300, slope=-0.6)
     risk = curves[:, 4]
     found = fit_map(f, risk, 1.0, "flexible")
-    X, y = design(scale(risk), found.knots), pseudo_observations(f, 1.0)
+    X, y = design(scale(risk), found.knots), pseudo_values(f, 1.0)
 
     def loss(b):
         eta = np.linspace(0, 1, 401)[:, None] * (X @ b)  # integral of (risk - y) along the ray to b
@@ -287,12 +287,6 @@ def test_nobodys_own_outcome_takes_part_in_the_update_of_their_risk():
 
 
 # How much updating is called for
-
-
-def test_pseudo_observations_without_censoring_are_what_happened():
-    f, _ = patients(200, competing=True)
-    f = FollowUp(f.time, np.where(f.event == 0, 2, f.event), 1)
-    np.testing.assert_allclose(pseudo_observations(f, 1.0), (f.time <= 1.0) & (f.event == 1), atol=1e-12)
 
 
 @pytest.mark.slow

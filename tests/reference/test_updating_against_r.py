@@ -10,7 +10,8 @@ import pytest
 
 from osler.evaluation.closed_test import closed_test
 from osler.evaluation.follow_up import FollowUp
-from osler.evaluation.updating import fit_map, pseudo_observations
+from osler.evaluation.smooth import pseudo_values
+from osler.evaluation.updating import fit_map
 
 CASES = json.loads((Path(__file__).resolve().parent / "updating.json").read_text())["cases"]
 
@@ -28,8 +29,8 @@ def close(found, expected, rtol=1e-8):
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=1e-10)
 
 
-def test_pseudo_observations_are_survivals(case):
-    close(pseudo_observations(inputs(case)[0], case["horizon"]), case["pseudo"])
+def test_pseudo_values_are_survivals(case):
+    close(pseudo_values(inputs(case)[0], case["horizon"]), case["pseudo"])
 
 
 def test_the_shift_is_that_of_glm(case):

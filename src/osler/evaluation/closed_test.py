@@ -12,7 +12,8 @@ from scipy.optimize import nnls
 from scipy.stats import chi2
 
 from osler.evaluation.follow_up import FollowUp
-from osler.evaluation.updating import METHODS, Method, RiskMap, design, estimating_parts, fit_map, pseudo_observations
+from osler.evaluation.smooth import pseudo_values
+from osler.evaluation.updating import METHODS, Method, RiskMap, design, estimating_parts, fit_map
 
 __all__ = ["TEST_COLUMNS", "Recommendation", "closed_test", "recommend"]
 
@@ -108,7 +109,7 @@ def _score_test(
     risk = np.clip(risk, _EDGE, 1 - _EDGE)
     x = np.log(-np.log1p(-risk))
     X = np.ones((len(x), 1)) if richest.method == "in_the_large" else design(x, richest.knots)
-    seen, eta = pseudo_observations(follow_up, horizon), x + null.shift(risk)
+    seen, eta = pseudo_values(follow_up, horizon), x + null.shift(risk)
     score, slope = estimating_parts(X, eta, seen)
     m = X.shape[1] - 1
     # Directions in which the null was fitted: none, the shift, or the shift and one slope common to all knots.

@@ -13,7 +13,7 @@ from scipy.special import exp1
 
 from osler.errors import UsageError
 from osler.evaluation.follow_up import FollowUp, Status, told
-from osler.survival.nonparametric import aalen_johansen_influence
+from osler.evaluation.smooth import pseudo_values
 from osler.units import duration
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "estimating_parts",
     "fit_map",
     "fit_updating",
-    "pseudo_observations",
     "risk_at",
 ]
 
@@ -199,17 +198,7 @@ def fit_map(follow_up: FollowUp, risk: Floats, horizon: float, method: Method) -
         return "the predicted risks are all equal: there is no slope to find"
     if method == "flexible" and not knots:
         return "too few different predicted risks for a slope that changes"
-    return _fit(pseudo_observations(follow_up, horizon), x, method, knots)
-
-
-def pseudo_observations(follow_up: FollowUp, horizon: float) -> Floats:
-    """(n,) Aalen-Johansen incidence at the horizon plus each patient's influence on it (infinitesimal jackknife).
-
-    Without censoring they are 1 with the event by the horizon and 0 without. Their mean is the incidence, and their
-    mean among patients of one kind estimates the risk of that kind, if censoring does not depend on the patients.
-    """
-    incidence, influence = aalen_johansen_influence(follow_up.time, follow_up.event, horizon, follow_up.cause)
-    return np.asarray(incidence + influence)
+    return _fit(pseudo_values(follow_up, horizon), x, method, knots)
 
 
 def too_few(status: Status, method: Method) -> str:

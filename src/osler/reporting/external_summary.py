@@ -12,12 +12,13 @@ from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.errors import UsageError
 from osler.reporting.calibration import calibration_cells, calibration_measures, smooth_cells
-from osler.reporting.cells import SMALLEST, WITHHELD, group_flow, reveal, shown
+from osler.reporting.cells import SMALLEST, shown
 from osler.reporting.comparison import cells, comparisons
 from osler.reporting.external_words import headline, limits_of, methods_of, update_rows
 from osler.reporting.follow_up import follow_up
 from osler.reporting.frames import given, real
 from osler.reporting.measures import MEASURES
+from osler.reporting.participants import participant_flow
 from osler.reporting.provenance import provenance
 from osler.reporting.table_one import table_one
 from osler.reporting.usefulness import decision_cells, usefulness_sentence
@@ -100,7 +101,7 @@ def external_summary(
         "chosen": {"model": chosen, "label": labels[chosen]},
         "told_first": labels[chosen],
         "primary": primary and {**primary, "text": f"{since(primary['landmark'])}, {spell(primary['horizon'])} ahead"},
-        "flow": _flow(cohort),
+        "flow": participant_flow(cohort),
         "case_mix": _case_mix(cohort, min(landmarks), training),
         "case_mix_at": since(min(landmarks)),
         "trained": training is not None,
@@ -214,33 +215,6 @@ def _facts(primary: dict[str, Any] | None, base: str | None, chosen: str) -> lis
                 }
             )
     return facts
-
-
-def _flow(cohort: Cohort) -> dict[str, Any]:
-    steps = [(step.reason, step.excluded, step.remaining) for step in cohort.flow if step.unit == "patients"]
-    origin = steps.pop(0)[0] if steps and not steps[0][1] else "patients assessed"
-    start, groups = group_flow(steps)
-    outcome = cohort.outcome
-    assert outcome is not None
-    ends = {**outcome.events(), "censored": int((outcome.event == 0).sum())}
-    told = reveal(list(ends.values()), rather=len(ends) - 1)
-    return {
-        "origin": origin,
-        "start": None if start is None else count(start),
-        "steps": [
-            {
-                "reasons": list(group.reasons),
-                "excluded": f"fewer than {SMALLEST}" if group.excluded is None else count(group.excluded),
-                "remaining": count(group.remaining),
-            }
-            for group in groups
-        ],
-        "final": count(len(cohort)),
-        "ends": [
-            {"name": name, "count": WITHHELD if n is None else count(n), "share": percent(n / len(cohort)) if n else ""}
-            for name, n in zip(ends, told, strict=True)
-        ],
-    }
 
 
 def _case_mix(cohort: Cohort, landmark: float, training: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.reporting.cells import SMALLEST
 from osler.reporting.frames import split
+from osler.reporting.limits import refused
 from osler.reporting.words import (
     ABSENT,
     capitalise,
@@ -181,7 +182,7 @@ def limits_of(
                 "all: read the intervals, not the values.",
             )
         )
-    found += _refused(told)
+    found += refused(told)
     found += _follow_up(cohort, told)
     for name, notes in run.get("notes", {}).items():
         found += [_limit(f"Remark of {labels.get(name, name)}", str(note)) for note in notes]
@@ -219,18 +220,6 @@ def _few(events: str) -> bool:
     """Whether a count, as it is shown, is small; one that is withheld is."""
     digits = events.replace(",", "")
     return not digits.isdigit() or int(digits) < _ENOUGH_EVENTS
-
-
-def _refused(told: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Landmarks and horizons without an answer, and why."""
-    found = []
-    for cell in told:
-        values = [value for row in cell["rows"] for value in row["values"].values()]
-        notes = sorted({value["note"] for value in values if not known(value["value"]) and value["note"]})
-        if notes:
-            ahead = f", {spell(cell['horizon'])} ahead" if cell["horizon"] else ""
-            found.append(_limit(f"Not answered: {since(cell['landmark'])}{ahead}", f"{'; '.join(notes)}."))
-    return found
 
 
 def _follow_up(cohort: Cohort, told: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

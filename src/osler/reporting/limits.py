@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osler.cohort.cohort import Cohort
@@ -10,7 +10,7 @@ from osler.config import StudyConfig
 from osler.reporting.cells import SMALLEST
 from osler.reporting.words import count, joined, known, percent, plural, since, spell
 
-__all__ = ["limits"]
+__all__ = ["limits", "refused"]
 
 #: Events below which a validation is called imprecise (Collins, Ogundimu and Altman, Stat Med 2016;35:214-226).
 _ENOUGH_EVENTS = 100
@@ -36,7 +36,7 @@ def limits(
     evaluated: Mapping[str, Any],
 ) -> Limits:
     """What a reader must know before using the answer: ``{"title", "text"}`` each, what is particular here first."""
-    found = [*_small_numbers(cohort), *_refused(cells), *_follow_up(cohort, config)]
+    found = [*_small_numbers(cohort), *refused(cells), *_follow_up(cohort, config)]
     patchy = [m["name"] for m in modalities if m["share"] is not None and m["share"] < 0.5]
     if patchy:
         text = f"Fewer than half of the patients have {joined(patchy)}; what that adds is judged on few."
@@ -134,7 +134,7 @@ def _small_numbers(cohort: Cohort) -> Limits:
     return found
 
 
-def _refused(cells: list[dict[str, Any]]) -> Limits:
+def refused(cells: Sequence[Mapping[str, Any]]) -> Limits:
     """Landmarks and horizons without an answer, and why."""
     found = []
     for cell in cells:

@@ -13,12 +13,13 @@ from osler.errors import UsageError
 from osler.reporting.added_value import added_cells, added_sentences
 from osler.reporting.averages import average_cells, optimism_cells
 from osler.reporting.calibration import calibration_cells, calibration_measures, smooth_cells
-from osler.reporting.cells import SMALLEST, WITHHELD, group_flow, reveal, shown
+from osler.reporting.cells import shown
 from osler.reporting.comparison import cells, comparisons
 from osler.reporting.follow_up import follow_up
 from osler.reporting.frames import given
 from osler.reporting.limits import limits
 from osler.reporting.methods import methods
+from osler.reporting.participants import participant_flow
 from osler.reporting.provenance import model_labels, provenance
 from osler.reporting.subgroups import subgroup_cells
 from osler.reporting.table_one import modality_label, modality_rows, table_one
@@ -95,7 +96,7 @@ def study_summary(
         "chosen": {"model": choice.model, "label": labels.get(choice.model, choice.model)},
         "told_first": labels.get(told_first, told_first),
         "primary": _where(primary),
-        "flow": _flow(cohort),
+        "flow": participant_flow(cohort),
         "table_one": table_one(cohort, first),
         "table_one_at": since(first),
         "modalities": modalities,
@@ -145,35 +146,4 @@ def _where(cell: dict[str, Any] | None) -> dict[str, Any] | None:
         "text": f"{since(cell['landmark'])}, {spell(cell['horizon'])} ahead",
         "at_risk": cell["at_risk"],
         "events": cell["events"],
-    }
-
-
-def _flow(cohort: Cohort) -> dict[str, Any]:
-    steps = [(step.reason, step.excluded, step.remaining) for step in cohort.flow if step.unit == "patients"]
-    # A flow may begin with the patients found, whom no reason has excluded yet.
-    origin = steps.pop(0)[0] if steps and not steps[0][1] else "patients assessed"
-    start, groups = group_flow(steps)
-    rows = [{"reason": s.reason, "count": shown(s.excluded)} for s in cohort.flow if s.unit == "rows"]
-    outcome = cohort.outcome
-    assert outcome is not None
-    ends = {**outcome.events(), "censored": int((outcome.event == 0).sum())}
-    # Events are told again elsewhere: what protects a rare cause is the number censored.
-    told = reveal(list(ends.values()), rather=len(ends) - 1)
-    return {
-        "origin": origin,
-        "start": None if start is None else count(start),
-        "steps": [
-            {
-                "reasons": list(group.reasons),
-                "excluded": f"fewer than {SMALLEST}" if group.excluded is None else count(group.excluded),
-                "remaining": count(group.remaining),
-            }
-            for group in groups
-        ],
-        "rows": rows,
-        "final": count(len(cohort)),
-        "ends": [
-            {"name": name, "count": WITHHELD if n is None else count(n), "share": percent(n / len(cohort)) if n else ""}
-            for name, n in zip(ends, told, strict=True)
-        ],
     }
