@@ -97,7 +97,7 @@ class Tuning(BaseModel):
 
 
 class Subgroup(BaseModel):
-    """A record variable by whose levels the evaluation is repeated; numbers may be cut into ranges."""
+    """A variable by whose levels the evaluation is repeated (of visits, the last value at the landmark)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -159,7 +159,11 @@ class StudyConfig(BaseModel):
         "where there are several kinds of data.",
     )
     subgroups: tuple[Annotated[Subgroup, BeforeValidator(_subgroup, json_schema_input_type=str | Subgroup)], ...] = (
-        Field((), description="Record variables in whose subgroups the models are evaluated too.")
+        Field(
+            (),
+            description="Variables in whose subgroups the models are evaluated too; of visits, the last value at the "
+            "landmark.",
+        )
     )
     thresholds: tuple[float, ...] = Field(
         (0.02, 0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Cohort
+from osler.cohort.cohort import Cohort, Variable
 from osler.config import StudyConfig, Subgroup
 from osler.engine import run_tasks
 from osler.evaluation import Evaluation, combine, evaluate
@@ -83,7 +83,7 @@ def judge(
         here = _Landmark.of(cohort, config, [part for part in curves if part.landmark == landmark], landmark)
         tasks.append((_models, ("models", i), here, config))
         if config.subgroups:
-            tasks.append((_subgroups, ("subgroups", i), here, config, _groups(cohort, config, here.patient)))
+            tasks.append((_subgroups, ("subgroups", i), here, config, _groups(cohort, config, landmark, here.patient)))
         for model, climbed in (ladders or {}).items():
             part = _Landmark.of(cohort, config, [part for part in climbed if part.landmark == landmark], landmark)
             told = [(step.text, step.added) for step in steps if step.model == model]
@@ -197,16 +197,19 @@ def _added(here: _Landmark, config: StudyConfig, model: str, steps: Sequence[tup
     )
 
 
-def _groups(cohort: Cohort, config: StudyConfig, patient: NDArray[np.int64]) -> dict[str, Any]:
+def _groups(cohort: Cohort, config: StudyConfig, landmark: float, patient: NDArray[np.int64]) -> dict[str, Any]:
     """The level of every patient in each subgroup variable, under the variable's words."""
-    return {
-        cohort.variables[subgroup.variable].label: _levels(cohort, subgroup)[patient] for subgroup in config.subgroups
-    }
+    last = cohort.at(landmark).known.visits.groupby("patient").last().reindex(np.arange(len(cohort)))
+    groups = {}
+    for subgroup in config.subgroups:
+        name = subgroup.variable
+        column = (cohort.record[name] if name in cohort.record else last[name]).iloc[patient]
+        groups[cohort.variables[name].label] = _levels(cohort.variables[name], column, subgroup)
+    return groups
 
 
-def _levels(cohort: Cohort, subgroup: Subgroup) -> Any:
-    """Levels of a record variable, of numbers the ranges between cuts or, without cuts, thirds."""
-    variable, column = cohort.variables[subgroup.variable], cohort.record[subgroup.variable]
+def _levels(variable: Variable, column: pd.Series, subgroup: Subgroup) -> Any:
+    """Levels of a variable, of numbers the ranges between cuts or, without cuts, thirds of those at risk."""
     if variable.type == "number":
         return cut(column.to_numpy(dtype=float), subgroup.cuts, variable.label)
     if variable.type == "flag":

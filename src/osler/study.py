@@ -226,18 +226,20 @@ class Study:
 
 def _unknown(cohort: Cohort, config: StudyConfig) -> Iterable[str]:
     """What the study names and the cohort or a model does not have."""
-    known = [variable.name for variable in cohort.record_variables]
+    record = [variable.name for variable in cohort.record_variables]
+    every = [*record, *(variable.name for variable in cohort.visit_variables)]
     if config.split_by is not None:
         try:
             split_variable(cohort, config)
         except UsageError as error:
             yield str(error)
-    named = [("subgroups", subgroup.variable) for subgroup in config.subgroups]
-    for where, name in [*named, *(("censoring", name) for name in config.censoring)]:
+    asked = [("subgroups", subgroup.variable, "variable", every) for subgroup in config.subgroups]
+    asked += [("censoring", name, "record variable", record) for name in config.censoring]
+    for where, name, what, known in asked:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2)
             remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known[:20]) or 'none'}"
-            yield f"{where}: {name!r} is no record variable of the cohort; {remedy}"
+            yield f"{where}: {name!r} is no {what} of the cohort; {remedy}"
     for subgroup in config.subgroups:
         variable = cohort.variables.get(subgroup.variable)
         if subgroup.cuts and variable is not None and variable.type != "number":

@@ -334,7 +334,15 @@ def test_smooth_calibration_and_decision_curves_on_request():
     assert list(found.decision["threshold"].unique()) == [0.1, 0.2]
     nobody = found.decision.query("model == 'treat none'")
     assert (nobody[["value", "se"]] == 0).all(axis=None)
-    again = judged(measures=("ici", "observed_expected", "d_calibration"), thresholds=[0.2, 0.1], replicates=50)
+    told = []
+    again = judged(
+        measures=("ici", "observed_expected", "d_calibration"),
+        thresholds=[0.2, 0.1],
+        replicates=50,
+        progress=lambda what, done, total: told.append((done, total)),
+    )
+    assert told[0] == (0, 3)
+    assert told[-1] == (3, 3)
     pd.testing.assert_frame_equal(found.metrics, again.metrics)
 
 

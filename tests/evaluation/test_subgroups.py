@@ -60,6 +60,22 @@ def test_a_level_is_evaluated_as_if_it_were_alone():
         assert cells(found, level=level, horizon=5.0)["events"].iloc[0] == ((event == 1) & (time <= 5) & who).sum()
 
 
+def test_smooth_calibration_in_subgroups():
+    time, event, risks, group = cohort(400)
+    options = {"times": GRID, "horizons": [3.0], "measures": ("ici", "e90"), "replicates": 50}
+    found = evaluate_subgroups(time, event, risks, {"group": group}, **options)
+    for level in "ab":
+        who = group == level
+        alone = evaluate(time[who], event[who], {m: risk[who] for m, risk in risks.items()}, **options, null=None)
+        alone, here = alone.metrics.set_index(["model", "horizon", "measure"]), cells(found.metrics, level=level)
+        np.testing.assert_allclose(here["value"], alone.loc[here.index, "value"], rtol=1e-9)
+        np.testing.assert_allclose(here["se"], alone.loc[here.index, "se"], rtol=1e-9)
+    gap = cells(found.differences, level="a")
+    both = np.hypot(*(cells(found.metrics, level=level)["se"].loc[gap.index] for level in "ab"))
+    np.testing.assert_allclose(gap["se"], both, rtol=1e-9)
+    assert gap["p_adjusted"].between(0, 1).all()
+
+
 def test_a_difference_is_of_people_who_share_nothing():
     time, event, risks, group = cohort()
     labels = np.where(np.arange(len(group)) % 3 == 0, "c", group)

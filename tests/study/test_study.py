@@ -8,7 +8,7 @@ import pytest
 from cohorts import YEAR, make_cohort
 from osler.cohort.outcome import Outcome
 from osler.cohort.split import splits
-from osler.config import StudyConfig, Tuning
+from osler.config import StudyConfig, Subgroup, Tuning
 from osler.errors import UsageError
 from osler.fitting import Variant, fold_key
 from osler.study import Study
@@ -152,3 +152,18 @@ def test_what_cannot_be_studied_is_refused(cohort, case, tmp_path):
     with pytest.raises(UsageError):
         study.run()
     assert not list(tmp_path.iterdir())
+
+
+def test_subgroups_may_be_of_what_visits_told_last(cohort, tmp_path):
+    name = cohort.visit_variables[0].name
+    config = CONFIG.model_copy(update={"models": ("reference", "cox"), "subgroups": (Subgroup(variable=name),)})
+    result = Study(cohort, config, folder=tmp_path, workers=1).run()
+    levels = result.frames["subgroups"]
+    assert set(levels["variable"]) == {cohort.variables[name].label}
+    assert levels.groupby("landmark")["level"].nunique().ge(2).all()
+    one = levels.query("model == 'cox' and measure == 'brier' and horizon == @CONFIG.horizons[0]")
+    at_risk = pd.Series({s: int((cohort.outcome.time > s).sum()) for s in CONFIG.landmarks})
+    told = one.groupby("landmark")["n"].sum()  # of small levels, and of those that would give them away, nothing is
+    assert told[0.0] == at_risk[0.0]
+    assert (told <= at_risk).all()
+    assert "Subgroups" in result.report.read_text()

@@ -21,6 +21,8 @@ _RANGE = {
     "harrell_c": (0.0, 1.0),
     "antolini_c": (0.0, 1.0),
     "royston_r2": (0.0, 1.0),
+    **dict.fromkeys(("ici", "e50", "e90"), (0.0, 1.0)),
+    "d_calibration": (0.0, np.inf),
 }
 #: Ratios, whose interval is symmetric on the logarithmic scale.
 _RATIOS = frozenset({"observed_expected"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -157,6 +157,7 @@ def evaluate(
     censoring: CensoringModel | None = None,
     replicates: int = 200,
     random_state: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
     """Judge predicted risks against outcomes, by whatever model they were made.
 
@@ -190,6 +191,8 @@ def evaluate(
             ``osler.evaluation.censoring`` for models given covariates.
         replicates: draws of the bootstrap and of perfectly calibrated outcomes.
         random_state: seed of what is drawn.
+        progress: told (what, done, total) while smooth calibration, the longest part, is bootstrapped; for instance
+            ``osler.terminal.Bar``.
 
     Returns:
         All measures at all horizons. What cannot be had (no events, nobody left at risk, one patient) is NaN with a
@@ -228,6 +231,7 @@ def evaluate(
         replicates=replicates,
         random_state=random_state,
         keep=patients is not None,
+        progress=progress,
     ).run(ahead)
     who = None if patients is None else np.asarray(patients)
     if who is not None and who.shape != (n,):

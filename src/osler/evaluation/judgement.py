@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class Judgement:
     replicates: int
     random_state: int
     keep: bool
+    progress: Callable[[str, int, int], None] | None = None
     rows: dict[str, Rows] = field(default_factory=lambda: {name: [] for name in _FRAMES})
     kept: list[tuple[float, str, Floats, Floats]] = field(default_factory=list)
     compared: dict[str, list[_Cell]] = field(default_factory=dict)
@@ -203,11 +205,13 @@ class Judgement:
         """For every model the report of every repeat; empty when no smooth measure is asked for."""
         if not set(SMOOTH_MEASURES) & set(self.measures):
             return []
-        return [
-            [
+        reports: list[list[CalibrationReport | str]] = [[] for _ in self.models]
+        for m, r in product(range(len(self.models)), range(len(self.curves))):
+            self._tell(f"calibration at {duration(horizon)}", m * len(self.curves) + r)
+            reports[m].append(
                 assess(
                     self.follow_up,
-                    curves[m],
+                    self.curves[r][m],
                     self.grid,
                     horizon,
                     level=self.level,
@@ -215,10 +219,13 @@ class Judgement:
                     random_state=self.random_state + r,
                     clusters=self.clusters,
                 )
-                for r, curves in enumerate(self.curves)
-            ]
-            for m in range(len(self.models))
-        ]
+            )
+        self._tell(f"calibration at {duration(horizon)}", len(self.models) * len(self.curves))
+        return reports
+
+    def _tell(self, what: str, done: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, len(self.models) * len(self.curves))
 
     def _widening(self, horizon: float, risks: list[Floats]) -> Floats:
         """(M,) by what factor refitting widens the Brier score's error, and so what the bootstrap knows nothing of."""
@@ -244,7 +251,8 @@ class Judgement:
             )
             ends = (value, max(0.0, value - factor * (value - lower)), value + factor * (upper - value), factor * se)
             calibrated = _mean_range([each.calibrated.get(name) for each in known])
-            self._row(name, horizon, m, tuple(float(end) for end in ends), calibrated, "")  # type: ignore[arg-type]
+            note = known[0].values[name].note if np.isnan(value) else ""
+            self._row(name, horizon, m, tuple(float(end) for end in ends), calibrated, note)  # type: ignore[arg-type]
 
     # Pairs of models.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -13,18 +13,16 @@ from scipy.special import ndtr
 
 from osler.cells import SMALLEST, hidden
 from osler.errors import UsageError
-from osler.evaluation.apart import error_when_apart
 from osler.evaluation.arguments import checked_outcomes, checked_risks, checked_times, codes, fold_codes
 from osler.evaluation.censoring import CensoringModel
 from osler.evaluation.discrimination import Controls
-from osler.evaluation.estimate import Measured, interval
+from osler.evaluation.estimate import interval
 from osler.evaluation.follow_up import FollowUp, told
 from osler.evaluation.levels import levels
-from osler.evaluation.measuring import EVERY_MEASURE, RANKS, SMOOTH_MEASURES, Pooled, measure, pooled, risks_at
+from osler.evaluation.measuring import EVERY_MEASURE
 from osler.evaluation.multiplicity import holm
+from osler.evaluation.part import Found, Part, Setting, logarithm, minus
 from osler.evaluation.refitting import error_of
-from osler.evaluation.within import as_mean, within
-from osler.units import duration
 
 __all__ = ["SUBGROUP_MEASURES", "SubgroupEvaluation", "evaluate_subgroups"]
 
@@ -34,12 +32,8 @@ Mask = NDArray[np.bool_]
 Error = Callable[[Floats], Floats]
 #: What is measured unless told otherwise.
 SUBGROUP_MEASURES = ("auc", "brier", "ipa", "observed_expected", "calibration_slope")
-#: Measures that rest on inverse probability of censoring weights, and those of them that are means over patients.
-_MEANS = ("brier", "integrated_brier")
-_WEIGHTED = (*_MEANS, "auc", "c_index", "ipa", "calibration_intercept", "calibration_slope")
 #: Ratios, whose differences are taken of logarithms.
 _RATIOS = ("observed_expected",)
-_NAMES = tuple(name for name in EVERY_MEASURE if name not in SMOOTH_MEASURES)
 _TOLERANCE = 1e-6
 _NUMBERS = ["value", "lower", "upper", "se"]
 _WHERE = ["variable", "level", "model", "landmark", "horizon", "measure"]
@@ -90,6 +84,8 @@ def evaluate_subgroups(
     weights: Literal["subgroup", "cohort"] = "subgroup",
     censoring: CensoringModel | None = None,
     error: Error | None = None,
+    replicates: int = 200,
+    random_state: int = 0,
 ) -> SubgroupEvaluation:
     """Judge predicted risks in every level of every variable, and against all the other patients.
 
@@ -102,7 +98,7 @@ def evaluate_subgroups(
             ``osler.evaluation.levels.cut``. Missing ones are a level of their own, "not known", the last.
         times: (T,) days since the landmark, increasing. Not looked at where risks are (n,).
         horizons: days since the landmark.
-        measures: of ``osler.evaluation.measuring.EVERY_MEASURE``, but those that need a smooth curve.
+        measures: of ``osler.evaluation.measuring.EVERY_MEASURE``.
         cause: code of the event of interest.
         strata: (n,) or (R, n) labels; AUC and the C-indices compare within a stratum only.
         clusters: (n,) labels; rows of one cluster count as one in standard errors.
@@ -119,6 +115,8 @@ def evaluate_subgroups(
         censoring: model of weights that depend on the patients; None: the same for everybody.
         error: standard errors (C,) from influences (n, C) of all patients, means over repeats, if not those of
             ``osler.evaluation.refitting.error_of``.
+        replicates: of the bootstrap, for measures of the smooth calibration curve.
+        random_state: seed of the bootstrap.
 
     Returns:
         All measures of all levels. What cannot be had is NaN with a note; the rest stands. A difference is missing
@@ -137,10 +135,10 @@ def evaluate_subgroups(
     shaped = {name: np.reshape(risk, (-1, 1)) if np.ndim(risk) == 1 else risk for name, risk in risks.items()}
     curves = checked_risks(shaped, n, len(grid))
     repeats = len(next(iter(curves.values())))
-    unknown = [name for name in measures if name not in _NAMES]
+    unknown = [name for name in measures if name not in EVERY_MEASURE]
     if unknown or not measures:
         raise UsageError(
-            f"unknown measures: {', '.join(unknown) or 'none is given'}; expected some of {', '.join(_NAMES)}"
+            f"unknown measures: {', '.join(unknown) or 'none is given'}; expected some of {', '.join(EVERY_MEASURE)}"
         )
     if null is not None and null != "reference" and null not in curves:
         raise UsageError(f"the null model {null!r} is not among the models: {', '.join(curves)}")
@@ -163,6 +161,8 @@ def evaluate_subgroups(
         controls=controls,
         lent=weights == "cohort",
         given_error=error,
+        replicates=replicates,
+        random_state=random_state,
     )
     for variable, labels in groups.items():
         task.add(variable, *levels(labels, n, variable))
@@ -180,39 +180,14 @@ def _at_horizon(risks: Mapping[str, ArrayLike], horizons: ArrayLike) -> bool:
     return bool(flat)
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """One measure of M models in a part of the patients, its influences spread over all n of them.
-
-    ``influences`` are (R, n, M) of the repeats in which it could be had; ``beyond`` (M,) is a standard error of which
-    they know nothing; ``note`` says why there is no value.
-    """
-
-    value: Floats
-    influences: Floats
-    beyond: Floats
-    note: str = ""
-
-
 @dataclass(eq=False)
-class _Task:
+class _Task(Setting):
     """One landmark's evaluation under way."""
 
-    follow_up: FollowUp
-    models: list[str]
-    curves: list[Floats]
-    grid: Floats
-    horizons: list[float]
-    measures: tuple[str, ...]
-    strata: Integers | None
-    folds: Integers | None
-    clusters: Integers | None
-    level: float
-    landmark: float
-    null: int | None
-    controls: Controls
-    lent: bool
-    given_error: Error | None
+    horizons: list[float] = field(default_factory=list)
+    landmark: float = 0.0
+    folds: Integers | None = None
+    given_error: Error | None = None
     metrics: list[dict[str, Any]] = field(default_factory=list)
     differences: list[dict[str, Any]] = field(default_factory=list)
 
@@ -238,13 +213,13 @@ class _Task:
                     self._compared(variable, name, horizon, asked, found, rest[horizon, asked], test)
         self._count(variable, names, code, counts, gone)
 
-    def _everywhere(self, member: Mask) -> dict[tuple[float, str], _Found]:
+    def _everywhere(self, member: Mask) -> dict[tuple[float, str], Found]:
         """All measures at all horizons in some of the patients."""
-        part = _Part(self, member)
+        part = Part(self, member)
         found = {horizon: part.at(horizon) for horizon in self.horizons}
         return {(horizon, name): found[horizon][name] for horizon in self.horizons for name in self.measures}
 
-    def _measured(self, variable: str, level: str, horizon: float, name: str, found: _Found, followed: int) -> None:
+    def _measured(self, variable: str, level: str, horizon: float, name: str, found: Found, followed: int) -> None:
         se = self._error(found)
         bounds = interval(name, found.value, se, self.level)
         few = f"{told(followed)} patients are followed to the horizon" if 0 < followed < SMALLEST else ""
@@ -256,12 +231,12 @@ class _Task:
             self.metrics.append({**row, "suppressed": False, "note": found.note or undefined})
 
     def _compared(
-        self, variable: str, level: str, horizon: float, name: str, here: _Found, rest: _Found, test: str
+        self, variable: str, level: str, horizon: float, name: str, here: Found, rest: Found, test: str
     ) -> None:
         if name in _RATIOS:
-            here, rest = _logarithm(here), _logarithm(rest)
+            here, rest = logarithm(here), logarithm(rest)
         value = here.value - rest.value
-        se = self._error(_Found(value, _minus(here, rest), np.hypot(here.beyond, rest.beyond)))
+        se = self._error(Found(value, minus(here, rest), np.hypot(here.beyond, rest.beyond)))
         bounds = interval("difference", value, se, self.level)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = np.where(se > 0, 2 * ndtr(-np.abs(value / se)), np.nan)
@@ -297,7 +272,7 @@ class _Task:
             if row["variable"] == variable:
                 row.update(n=patients[row["level"]], events=events[row["horizon"]][row["level"]])
 
-    def _error(self, found: _Found) -> Floats:
+    def _error(self, found: Found) -> Floats:
         if not len(found.influences):
             return np.full(len(self.models), np.nan)
         if self.given_error is not None:
@@ -315,87 +290,3 @@ class _Task:
         frames = (metrics, differences.drop(columns="test"))
         typed = [frame.astype(dict.fromkeys(set(frame) - _OTHER, float)) for frame in frames]
         return SubgroupEvaluation(typed[0].astype({"suppressed": bool}), typed[1], self.level)
-
-
-class _Part:
-    """Some of the patients: a level, or all the others."""
-
-    def __init__(self, task: _Task, member: Mask) -> None:
-        self.task, self.member, self.rows = task, member, np.flatnonzero(member)
-        self.own = task.follow_up.take(self.rows)
-        self.curves = [curve[:, self.rows] for curve in task.curves]
-        self.lent = within(task.follow_up, member) if task.lent else None
-        clusters = task.clusters
-        units, every = (len(self.rows), len(member)) if clusters is None else _distinct(clusters, self.rows)
-        # The error of a part is that of so many patients as it has, not of all.
-        self.scale = float(np.sqrt(units / (units - 1) * (every - 1) / every)) if units > 1 else np.nan
-
-    def at(self, horizon: float) -> dict[str, _Found]:
-        """Every measure at one horizon."""
-        weighted = [name for name in self.task.measures if self.lent and name in _WEIGHTED]
-        plain = [name for name in self.task.measures if name not in weighted]
-        found = {name: self._spread(each) for name, each in self._over_repeats(plain, self.own, horizon).items()}
-        if self.lent:
-            found |= {n: self._kept(each) for n, each in self._over_repeats(weighted, self.lent, horizon).items()}
-        return {name: self._perhaps_perfect(name, each, horizon) for name, each in found.items()}
-
-    def _over_repeats(self, names: list[str], follow_up: FollowUp, horizon: float) -> dict[str, Pooled]:
-        task, n = self.task, len(follow_up)
-        late = horizon > task.grid[-1] * (1 + _TOLERANCE)
-        refused = f"predictions end at {duration(float(task.grid[-1]))}" if late else follow_up.unsupported(horizon)
-        if refused:
-            return {name: Pooled.nothing(len(task.models), n, refused) for name in names}
-        alone = follow_up is self.own
-        each = []
-        for r in range(len(task.curves[0])):
-            given = [curve[r] for curve in (self.curves if alone else task.curves)]
-            strata = None if task.strata is None else task.strata[r][self.rows] if alone else task.strata[r]
-            null = None if task.null is None else risks_at(given, task.grid, horizon)[:, task.null]
-            found = measure(
-                names, follow_up, given, task.grid, horizon, strata=strata, controls=task.controls, null=null
-            )
-            each.append({name: found[name] if alone else self._mended(name, found[name]) for name in names})
-        return {name: pooled([found[name] for found in each], len(task.models), n) for name in names}
-
-    def _mended(self, name: str, found: Measured | str) -> Measured | str:
-        return as_mean(found, self.member) if name in _MEANS and isinstance(found, Measured) else found
-
-    def _spread(self, found: Pooled) -> _Found:
-        """Influences on the part as influences of all n patients, of whom the others have none."""
-        influences = np.zeros((len(found.influences), len(self.member), len(self.task.models)))
-        influences[:, self.rows] = found.influences * (len(self.member) / len(self.rows))
-        return self._kept(Pooled(found.value, influences, found.reason))
-
-    def _kept(self, found: Pooled) -> _Found:
-        note = "" if found.known else found.reason
-        return _Found(found.value, found.influences * self.scale, np.zeros(len(self.task.models)), note)
-
-    def _perhaps_perfect(self, name: str, found: _Found, horizon: float) -> _Found:
-        """Risks that set all cases apart from all others have an error, though influences know of none."""
-        perfect = ((found.value == 0) | (found.value == 1)) & (
-            np.abs(found.influences).max(axis=(0, 1), initial=0) < 1e-9
-        )
-        if name not in RANKS or not perfect.any():
-            return found
-        strata = None if self.task.strata is None else self.task.strata[0][self.rows]
-        short = error_when_apart(self.own, horizon, strata, self.task.level)
-        return replace(found, beyond=np.where(perfect, short, 0.0))
-
-
-def _distinct(clusters: Integers, rows: Integers) -> tuple[int, int]:
-    return len(np.unique(clusters[rows])), len(np.unique(clusters))
-
-
-def _logarithm(found: _Found) -> _Found:
-    """The natural logarithm of a ratio, by the delta method."""
-    value = np.where(found.value > 0, found.value, np.nan)
-    return _Found(np.log(value), found.influences / value, found.beyond / value, found.note)
-
-
-def _minus(here: _Found, rest: _Found) -> Floats:
-    """Influences of a difference; of the means over repeats where the two could be had in different ones."""
-    if here.influences.shape == rest.influences.shape:
-        return here.influences - rest.influences
-    if not len(here.influences) or not len(rest.influences):
-        return here.influences[:0]
-    return here.influences.mean(axis=0, keepdims=True) - rest.influences.mean(axis=0, keepdims=True)
