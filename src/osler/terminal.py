@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from osler.models import MODELS
+from osler.reporting.frames import remarks
 from osler.units import duration
 
 __all__ = ["Bar", "print_description", "print_metrics", "print_plan"]
@@ -69,7 +70,7 @@ def print_metrics(metrics: pd.DataFrame) -> None:
             values = [_interval(by_measure[m]) if m in by_measure else "" for m in names]
             table.add_row(MODELS.get(str(model), str(model)), *values)
         console.print(table)
-        for note in sorted({str(note) for note in cell["note"].dropna() if str(note)}):
+        for note in remarks(cell):
             console.print(f"  {note}", markup=False)
 
 

@@ -14,6 +14,8 @@ from osler.cohort.outcome import Outcome
 from osler.config import StudyConfig
 from osler.errors import UsageError
 from osler.evaluation import Choice
+from osler.reporting.frames import remarks
+from osler.reporting.limits import refused
 from osler.reporting.study_figures import study_charts
 from osler.reporting.study_summary import study_summary
 
@@ -192,3 +194,18 @@ def test_a_rare_cause_has_no_curve_and_no_count():
 def test_choice_of_an_evaluation_fits(tmp_path):
     told = _summary(chosen=Choice("cox", "cox", "Cox has the lowest score.", simpler_is_as_good=False))["answer"]
     assert told["headline"] == "Cox is the model to use."
+
+
+def test_what_one_model_alone_lacks_is_no_remark():
+    cell = pd.DataFrame(
+        {
+            "model": ["reference", "cox", "reference", "cox"],
+            "measure": ["calibration_slope", "calibration_slope", "auc", "auc"],
+            "value": [np.nan, 1.0, np.nan, np.nan],
+            "note": ["not defined for these predictions", "", "no event of interest by the horizon", ""],
+        }
+    )
+    assert remarks(cell) == ["no event of interest by the horizon"]
+    rows = [{"values": {row.measure: {"value": row.value, "note": row.note}}} for row in cell.itertuples(index=False)]
+    (limit,) = refused([{"landmark": 0.0, "horizon": 730.5, "rows": rows}])
+    assert limit["text"] == "no event of interest by the horizon."

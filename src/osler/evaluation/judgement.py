@@ -18,7 +18,7 @@ from osler.evaluation.calibration_report import CalibrationReport, assess
 from osler.evaluation.discrimination import Controls
 from osler.evaluation.estimate import Measured, by_cluster, interval, standard_error
 from osler.evaluation.follow_up import FollowUp, told
-from osler.evaluation.measuring import COMPARED, RANKS, SMOOTH_MEASURES, Pooled, measure, pooled, risks_at
+from osler.evaluation.measuring import COMPARED, RANKS, SMOOTH_MEASURES, UNDEFINED, Pooled, measure, pooled, risks_at
 from osler.evaluation.refitting import error_of
 from osler.evaluation.simultaneous import critical_value
 from osler.evaluation.utility import TREAT_ALL, TREAT_NONE, decision_measured
@@ -194,7 +194,7 @@ class Judgement:
 
     def _remark(self, value: float, se: float, at_risk: int) -> str:
         if np.isnan(value):
-            return "not defined for these predictions"
+            return UNDEFINED
         if np.isnan(se):
             return "one patient or cluster has no standard error"
         return f"{told(at_risk)} patients are followed to the horizon" if 0 < at_risk < 10 else ""
@@ -243,7 +243,7 @@ class Judgement:
             known = [each for each in _known(report) if name in each.values]
             reason = "; ".join(dict.fromkeys(each for each in report if isinstance(each, str)))
             if not known:
-                self._row(name, horizon, m, (np.nan,) * 4, None, reason or "not defined for these predictions")
+                self._row(name, horizon, m, (np.nan,) * 4, None, reason or UNDEFINED)
                 continue
             value, lower, upper, se = np.mean(
                 [[getattr(each.values[name], end) for end in ("value", "lower", "upper", "se")] for each in known],

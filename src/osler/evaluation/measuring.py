@@ -27,6 +27,7 @@ __all__ = [
     "MEASURES",
     "RANKS",
     "SMOOTH_MEASURES",
+    "UNDEFINED",
     "Pooled",
     "measure",
     "null_risk",
@@ -50,6 +51,8 @@ EVERY_MEASURE = (*MEASURES, *FURTHER_MEASURES)
 COMPARED = ("auc", "brier", "integrated_brier", "ipa", "c_index", "harrell_c", "antolini_c")
 #: Measures of order alone, which few patients can meet perfectly by chance.
 RANKS = ("auc", "c_index", "harrell_c", "antolini_c")
+#: The note of a value that some predictions cannot have, such as the slope of risks that are all alike.
+UNDEFINED = "not defined for these predictions"
 _TOLERANCE = 1e-6
 
 

@@ -19,7 +19,7 @@ from osler.evaluation.discrimination import Controls
 from osler.evaluation.estimate import interval
 from osler.evaluation.follow_up import FollowUp, told
 from osler.evaluation.levels import levels
-from osler.evaluation.measuring import EVERY_MEASURE
+from osler.evaluation.measuring import EVERY_MEASURE, UNDEFINED
 from osler.evaluation.multiplicity import holm
 from osler.evaluation.part import Found, Part, Setting, logarithm, minus
 from osler.evaluation.refitting import error_of
@@ -224,7 +224,7 @@ class _Task(Setting):
         bounds = interval(name, found.value, se, self.level)
         few = f"{told(followed)} patients are followed to the horizon" if 0 < followed < SMALLEST else ""
         for m, model in enumerate(self.models):
-            undefined = "not defined for these predictions" if np.isnan(found.value[m]) else few
+            undefined = UNDEFINED if np.isnan(found.value[m]) else few
             numbers = (found.value[m], bounds[0][m], bounds[1][m], se[m])
             where = (variable, level, model, self.landmark, horizon, name)
             row = dict(zip([*_WHERE, *_NUMBERS], (*where, *map(float, numbers)), strict=True))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from osler.reporting.calibration import calibration_cells
 from osler.reporting.cells import shown
-from osler.reporting.frames import numbers, place_of, rank, real, remark, split, whole
+from osler.reporting.frames import numbers, place_of, rank, real, remark, remarks, split, whole
 from osler.reporting.measures import MEASURES, Measure, measure_of, ordered
 
 __all__ = [
@@ -48,7 +48,7 @@ def cells(metrics: pd.DataFrame, labels: Mapping[str, str], order: Sequence[str]
                 "events": shown(whole(cell["events"].max())),
                 "effective": "" if effective is None else shown(effective),
                 "measures": ordered(cell["measure"]),
-                "notes": sorted({note for note in map(remark, cell.to_dict("records")) if note}),
+                "notes": remarks(cell),
                 "rows": [
                     {"model": name, "label": labels[name], "values": values(cell[cell["model"] == name])}
                     for name in models

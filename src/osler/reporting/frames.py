@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["given", "numbers", "place_of", "rank", "real", "remark", "split", "whole"]
+from osler.evaluation.measuring import UNDEFINED
+
+__all__ = ["given", "numbers", "place_of", "rank", "real", "remark", "remarks", "split", "whole"]
 
 
 def given(frame: pd.DataFrame | None) -> pd.DataFrame:
@@ -40,6 +42,16 @@ def remark(row: Mapping[Any, Any]) -> str:
     """The note of a row, or nothing."""
     note = row.get("note")
     return "" if note is None or pd.isna(note) else str(note)
+
+
+def remarks(cell: pd.DataFrame) -> list[str]:
+    """What to tell below the measures of one landmark and horizon, each once.
+
+    That one model alone can have no such value (a slope, where risks do not differ) is no remark: its dash says so.
+    """
+    answered = cell.groupby("measure")["value"].transform(lambda values: values.notna().any()).astype(bool)
+    told = cell[~(answered & (cell["note"] == UNDEFINED))]
+    return sorted({note for note in map(remark, told.to_dict("records")) if note})
 
 
 def rank(order: Sequence[str], name: str) -> int:

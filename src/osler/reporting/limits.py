@@ -135,11 +135,12 @@ def _small_numbers(cohort: Cohort) -> Limits:
 
 
 def refused(cells: Sequence[Mapping[str, Any]]) -> Limits:
-    """Landmarks and horizons without an answer, and why."""
+    """Landmarks and horizons at which a measure has no answer for any model, and why."""
     found = []
     for cell in cells:
-        values = [value for row in cell["rows"] for value in row["values"].values()]
-        notes = sorted({value["note"] for value in values if not known(value["value"]) and value["note"]})
+        values = [(name, value) for row in cell["rows"] for name, value in row["values"].items()]
+        answered = {name for name, value in values if known(value["value"])}
+        notes = sorted({value["note"] for name, value in values if name not in answered and value["note"]})
         if notes:
             ahead = f", {spell(cell['horizon'])} ahead" if cell["horizon"] else ""
             found.append(_limit(f"Not answered: {since(cell['landmark'])}{ahead}", f"{'; '.join(notes)}."))

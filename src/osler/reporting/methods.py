@@ -116,7 +116,7 @@ def _competing(cohort: Cohort) -> str:
 def _measures(measures: set[str]) -> str:
     told = [
         "AUC is time-dependent, cumulative/dynamic: cases have the event of interest by the horizon, controls do not "
-        "(those with a competing event among them); pairs are compared within a fold."
+        "(those with a competing event among them); pairs are compared within a fold, and so are those of C-indices."
     ]
     if "c_index" in measures:
         told.append("Uno’s C counts events up to the horizon (Stat Med 2011;30:1105-1117).")
