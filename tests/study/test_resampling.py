@@ -258,13 +258,13 @@ def test_every_name_that_is_not_there_is_told_at_once(cohort, tmp_path):
     config = asked(
         split="sites",
         split_by="hospital",
-        subgroups=("sexx", {"variable": "smoker", "cuts": [0.5]}, "marker"),
-        censoring=("weight",),
+        subgroups=("sexx", {"variable": "smoker", "cuts": [0.5]}, "marker"),  # a variable of visits will do here
+        censoring=("weight", "marker"),
         settings={"cox": {"penality": 1.0}},
     )
     with pytest.raises(UsageError) as error:
         Study(cohort, config, folder=tmp_path).run()
     message = str(error.value)
-    for part in ("'hospital'", "did you mean sex", "'smoker' is a flag", "'marker'", "'weight'", "'penality'"):
+    for part in ("'hospital'", "did you mean sex", "'smoker' is a flag", "censoring: 'marker'", "'weight'", "'penality'"):
         assert part in message, part
     assert not list(tmp_path.iterdir())
