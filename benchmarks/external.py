@@ -62,7 +62,7 @@ def _section(fitted: Path, judged: Path, fitting: float, judging: float) -> str:
         f"`osler run data/rotterdam --models {MODELS}` ({fitting:.0f} s): {chosen}",
         "",
         "`osler evaluate reports/bench/rotterdam/model.osler data/gbsg` "
-        f"({judging:.0f} s): {run['sentence']} {run['advice']} Updates are cross-fitted: no patient's risk was updated "
+        f"({judging:.0f} s): {run['sentence']} Updates are cross-fitted: no patient's risk was updated "
         "by a map that had seen their outcome. In square brackets the range of perfectly calibrated risks.",
         "",
         "| horizon | risks | " + " | ".join(MEASURES.values()) + " |",
