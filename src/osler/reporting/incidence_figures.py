@@ -45,7 +45,7 @@ def incidence_charts(summary: dict[str, Any]) -> list[Chart]:
     x = {
         "field": "time",
         "type": "quantitative",
-        "axis": {"title": f"{name} {_origin(summary['landmarks'][0])}", "grid": False},
+        "axis": {"title": f"{name} {_origin(summary['landmarks'][0])}", "grid": False, "tickCount": 6},
     }
     y = {"type": "quantitative", "axis": {"format": "%", "title": "Cumulative incidence", "tickCount": 5}}
     at_time = [
