@@ -169,14 +169,17 @@ def evaluate(
     """
     from osler.cohort.tables import read_cohort
     from osler.external import evaluate_external, evaluate_predictions
+    from osler.terminal import Bar
 
     asked: dict[str, Any] = {"at": at or None, "horizons": horizons.split(",") if horizons else None}
     folder = out or Path("reports") / f"{_name(cohort)}-external"
     read = read_cohort(cohort, root)
-    if model.suffix == ".osler":
-        result = evaluate_external(model, read, **asked, folder=folder, update=update is not False, random_state=seed)
-    else:
-        result = evaluate_predictions(model, read, **asked, folder=folder, update=update, random_state=seed)
+    asked |= {"folder": folder, "random_state": seed}
+    with Bar() as bar:
+        if model.suffix == ".osler":
+            result = evaluate_external(model, read, **asked, update=update is not False, progress=bar)
+        else:
+            result = evaluate_predictions(model, read, **asked, update=update, progress=bar)
     _print_validation(result)
 
 

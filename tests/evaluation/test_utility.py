@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from osler.errors import UsageError
 from osler.evaluation.estimate import standard_error
 from osler.evaluation.follow_up import FollowUp
+from osler.evaluation.refitting import refitted_error
 from osler.evaluation.utility import (
     TREAT_ALL,
     TREAT_NONE,
@@ -128,13 +129,20 @@ def test_repeats_are_averaged():
     np.testing.assert_allclose(found["se"], standard_error(influence), rtol=1e-9)
 
 
-def test_another_error_makes_other_intervals():
+def test_folds_widen_what_differs_between_them():
     follow_up, risk = cohort()
-    plain = decision(follow_up, risk, ["a", "b"], 5.0, THRESHOLDS)
-    wider = decision(follow_up, risk, ["a", "b"], 5.0, THRESHOLDS, error=lambda i: 2 * standard_error(i))
-    np.testing.assert_allclose(wider["se"], 2 * plain["se"])
-    gap = plain["simultaneous_upper"] - plain["value"]
-    np.testing.assert_allclose(wider["simultaneous_upper"] - wider["value"], 2 * gap, atol=1e-12)
+    fold = np.arange(len(risk)) % 5
+    skewed = np.clip(risk * np.array([0.2, 0.6, 1.0, 1.6, 3.0])[fold][:, None], 0, 1)
+    plain = decision(follow_up, skewed, ["a", "b"], 5.0, THRESHOLDS)
+    wider = decision(follow_up, skewed, ["a", "b"], 5.0, THRESHOLDS, folds=fold[None])
+    for model in ("a", "b"):
+        here, there = (frame[frame["model"] == model] for frame in (plain, wider))
+        measured = decision_measured(follow_up, skewed[:, [int(model == "b")]], 5.0, THRESHOLDS)
+        np.testing.assert_allclose(there["se"], refitted_error(measured.influence[None], fold[None]), rtol=1e-9)
+        assert (there["se"].to_numpy() >= here["se"].to_numpy()).all()
+        ratio = there["se"].to_numpy() / here["se"].to_numpy()
+        gap = (here["simultaneous_upper"] - here["value"]).to_numpy()
+        np.testing.assert_allclose(there["simultaneous_upper"] - there["value"], ratio * gap, rtol=1e-9)
 
 
 def test_order_of_patients_does_not_matter():

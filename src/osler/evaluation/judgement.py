@@ -21,7 +21,7 @@ from osler.evaluation.follow_up import FollowUp, told
 from osler.evaluation.measuring import COMPARED, RANKS, SMOOTH_MEASURES, UNDEFINED, Pooled, measure, pooled, risks_at
 from osler.evaluation.refitting import error_of
 from osler.evaluation.simultaneous import critical_value
-from osler.evaluation.utility import TREAT_ALL, TREAT_NONE, decision_measured
+from osler.evaluation.utility import decision, decision_differences
 from osler.units import duration
 
 __all__ = ["Judgement"]
@@ -207,7 +207,7 @@ class Judgement:
             return []
         reports: list[list[CalibrationReport | str]] = [[] for _ in self.models]
         for m, r in product(range(len(self.models)), range(len(self.curves))):
-            self._tell(f"calibration at {duration(horizon)}", m * len(self.curves) + r)
+            self._tell(horizon, m * len(self.curves) + r)
             reports[m].append(
                 assess(
                     self.follow_up,
@@ -220,11 +220,12 @@ class Judgement:
                     clusters=self.clusters,
                 )
             )
-        self._tell(f"calibration at {duration(horizon)}", len(self.models) * len(self.curves))
+        self._tell(horizon, len(self.models) * len(self.curves))
         return reports
 
-    def _tell(self, what: str, done: int) -> None:
+    def _tell(self, horizon: float, done: int) -> None:
         if self.progress is not None:
+            what = f"calibration at {duration(self.landmark)}, {duration(horizon)} ahead"
             self.progress(what, done, len(self.models) * len(self.curves))
 
     def _widening(self, horizon: float, risks: list[Floats]) -> Floats:
@@ -306,46 +307,20 @@ class Judgement:
     def _decide(self, horizon: float, risks: list[Floats]) -> None:
         """Rows of ``decision`` and ``decision_differences``."""
         assert self.thresholds is not None
-        names = [*self.models, TREAT_ALL, TREAT_NONE]
-        both = np.tile([1.0, -1.0], (len(self.follow_up), 1))
-        found = [
-            decision_measured(self.follow_up, np.column_stack([risk, both]), horizon, self.thresholds) for risk in risks
-        ]
-        size = len(self.thresholds)
-        value = np.mean([each.value for each in found], axis=0).reshape(-1, size)
-        influences = np.stack([each.influence for each in found]).reshape(len(found), -1, len(names), size)
-        for i, model in enumerate(names):
-            who = {"model": model}
-            self.rows["decision"] += self._benefit(who, horizon, value[i], influences[:, :, i])
-            for j in range(i):
-                who = {"model": model, "versus": names[j]}
-                gained, moved = value[i] - value[j], influences[:, :, i] - influences[:, :, j]
-                found_here = self._benefit(who, horizon, gained, moved)
-                self.rows["decision_differences"] += [*found_here, *map(_turned, found_here)]
-
-    def _benefit(self, who: dict[str, str], horizon: float, value: Floats, influences: Floats) -> Rows:
-        """Net benefit, or a difference of it, at every threshold; the simultaneous bounds hold over all of them."""
-        assert self.thresholds is not None
-        se = self._error(influences)
-        lower, upper = interval("net_benefit", value, se, self.level)
-        mean = influences.mean(axis=0)
-        reach = critical_value(mean, se, self.level, clusters=self.clusters, random_state=self.random_state)
-        return [
-            {
-                **who,
-                **{"landmark": self.landmark, "horizon": horizon, "threshold": float(threshold)},
-                **{"value": value[c], "lower": lower[c], "upper": upper[c], "se": se[c]},
-                **{"simultaneous_lower": value[c] - reach * se[c], "simultaneous_upper": value[c] + reach * se[c]},
-            }
-            for c, threshold in enumerate(self.thresholds)
-        ]
-
-
-def _turned(row: dict[str, Any]) -> dict[str, Any]:
-    """A difference the other way round."""
-    ends = {"value": -row["value"], "lower": -row["upper"], "upper": -row["lower"]}
-    wide = {"simultaneous_lower": -row["simultaneous_upper"], "simultaneous_upper": -row["simultaneous_lower"]}
-    return {**row, "model": row["versus"], "versus": row["model"], **ends, **wide}
+        for name, curves in (("decision", decision), ("decision_differences", decision_differences)):
+            found = curves(
+                self.follow_up,
+                np.stack(risks),
+                self.models,
+                horizon,
+                self.thresholds,
+                level=self.level,
+                clusters=self.clusters,
+                folds=self.folds,
+                random_state=self.random_state,
+                landmark=self.landmark,
+            )
+            self.rows[name] += _records(found)
 
 
 def _known(reports: list[CalibrationReport | str]) -> list[CalibrationReport]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from osler.errors import UsageError
 from osler.evaluation.arguments import checked_outcomes, codes
-from osler.evaluation.estimate import Measured, interval, standard_error
+from osler.evaluation.estimate import Measured, interval
 from osler.evaluation.follow_up import FollowUp, Status
+from osler.evaluation.refitting import error_of
 from osler.evaluation.simultaneous import simultaneous_interval
 
 __all__ = [
@@ -31,8 +32,6 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-#: Standard errors (C,) of C estimates from the influences (n, C) of n patients.
-Error = Callable[[Floats], Floats]
 #: The strategies that need no model, as they are named in a decision curve.
 TREAT_ALL, TREAT_NONE = "treat all", "treat none"
 _NUMBERS = ["value", "lower", "upper", "se", "simultaneous_lower", "simultaneous_upper"]
@@ -94,9 +93,9 @@ def decision(
     *,
     level: float = 0.95,
     clusters: Integers | None = None,
+    folds: Integers | None = None,
     random_state: int = 0,
     landmark: float = 0.0,
-    error: Error | None = None,
 ) -> pd.DataFrame:
     """Decision curves of M models, of treating all and of treating none.
 
@@ -109,19 +108,19 @@ def decision(
         thresholds: (K,) risks from which one would act, above 0 and below 1.
         level: of the intervals.
         clusters: (n,) codes from 0; rows of one cluster count as one in standard errors.
+        folds: (R, n) codes from 0 of the folds in which patients were held out: intervals then hold refitting.
         random_state: of the simultaneous intervals.
         landmark: days from the time origin; a label of the rows.
-        error: standard errors from influences, if not those of ``standard_error`` with ``clusters``.
 
     Returns:
         model, landmark, horizon, threshold, value, lower, upper, se, simultaneous_lower, simultaneous_upper: a curve
         after the other. The simultaneous bounds hold over all thresholds of one curve. Numbers are missing where the
         follow-up does not reach the horizon.
 
-    One curve is worked on at a time: memory n * K.
+    One curve is worked on at a time: memory R * n * K.
     """
-    cut, settled = checked_thresholds(thresholds), error or (lambda influence: standard_error(influence, clusters))
-    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, random_state, landmark, settled)
+    cut = checked_thresholds(thresholds)
+    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, folds, random_state, landmark)
     rows = [task.row({"model": name}, task.measured(mask)) for name, mask in task.strategies()]
     return pd.concat(rows, ignore_index=True)
 
@@ -135,9 +134,9 @@ def decision_differences(
     *,
     level: float = 0.95,
     clusters: Integers | None = None,
+    folds: Integers | None = None,
     random_state: int = 0,
     landmark: float = 0.0,
-    error: Error | None = None,
 ) -> pd.DataFrame:
     """Net benefit of each strategy minus that of each other one, models and treating all or none, by threshold.
 
@@ -147,8 +146,8 @@ def decision_differences(
         model, versus, landmark, horizon, threshold, value (above 0: ``model`` gains more), lower, upper, se,
         simultaneous_lower, simultaneous_upper (over all thresholds of one pair); every ordered pair.
     """
-    cut, settled = checked_thresholds(thresholds), error or (lambda influence: standard_error(influence, clusters))
-    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, random_state, landmark, settled)
+    cut = checked_thresholds(thresholds)
+    task = _Task(follow_up, risk, names, horizon, cut, level, clusters, folds, random_state, landmark)
     strategies = list(task.strategies())
     rows = []
     for i, (name, mask) in enumerate(strategies):
@@ -247,9 +246,9 @@ class _Task:
     cut: Floats
     level: float
     clusters: Integers | None
+    folds: Integers | None
     random_state: int
     landmark: float
-    error: Error
 
     @cached_property
     def refused(self) -> str:
@@ -259,32 +258,35 @@ class _Task:
     def status(self) -> Status:
         return self.follow_up.status(self.horizon)
 
-    def strategies(self) -> Iterator[tuple[str, NDArray]]:
-        """Every strategy with the share of repeats in which it treats each patient at each threshold."""
+    def strategies(self) -> Iterator[tuple[str, NDArray[np.int8]]]:
+        """Every strategy with whom it treats in each repeat at each threshold: (R, n, K) ones and zeros."""
         repeats = self.risk if self.risk.ndim == _REPEATED else self.risk[None]
+        shape = (len(repeats), len(self.follow_up), len(self.cut))
         for m, name in enumerate(self.names):
-            acted = sum((risk[:, m, None] >= self.cut).astype(np.int8) for risk in repeats)
-            yield name, acted if len(repeats) == 1 else acted / len(repeats)
-        yield TREAT_ALL, np.ones((1, 1), dtype=np.int8)
-        yield TREAT_NONE, np.zeros((1, 1), dtype=np.int8)
+            yield name, (repeats[:, :, m, None] >= self.cut).astype(np.int8)
+        yield TREAT_ALL, np.broadcast_to(np.int8(1), shape)
+        yield TREAT_NONE, np.broadcast_to(np.int8(0), shape)
 
-    def measured(self, acted: NDArray, versus: NDArray | int = 0) -> Measured | None:
-        """Net benefit of one strategy, or its difference from another; None where there is none to be had."""
+    def measured(self, acted: NDArray[np.int8], versus: NDArray[np.int8] | None = None) -> list[Measured]:
+        """Net benefit of one strategy, or its difference from another, in each repeat; none where there is none."""
         if self.refused:
-            return None
-        share = np.broadcast_to(acted - versus, (len(self.follow_up), len(self.cut)))
-        return _gained(self.follow_up, self.horizon, self.cut, share, self.status)
+            return []
+        moved = acted if versus is None else acted - versus
+        return [_gained(self.follow_up, self.horizon, self.cut, each, self.status) for each in moved]
 
-    def row(self, who: dict[str, str], found: Measured | None) -> pd.DataFrame:
+    def row(self, who: dict[str, str], repeats: list[Measured]) -> pd.DataFrame:
         """One curve as rows of a frame."""
         numbers = dict.fromkeys(_NUMBERS, np.full(len(self.cut), np.nan))
-        if found is not None:
-            se = self.error(found.influence)
-            bounds = interval("net_benefit", found.value, se, self.level)
+        if repeats:
+            value = np.mean([each.value for each in repeats], axis=0)
+            influences = np.stack([each.influence for each in repeats])
+            se = error_of(influences, self.folds, self.clusters)
+            bounds = interval("net_benefit", value, se, self.level)
+            mean = influences.mean(axis=0)
             wide = simultaneous_interval(
-                found.value, found.influence, self.level, se=se, clusters=self.clusters, random_state=self.random_state
+                value, mean, self.level, se=se, clusters=self.clusters, random_state=self.random_state
             )
-            numbers = dict(zip(_NUMBERS, (found.value, *bounds, se, *wide), strict=True))
+            numbers = dict(zip(_NUMBERS, (value, *bounds, se, *wide), strict=True))
         where = {"landmark": self.landmark, "horizon": float(self.horizon), "threshold": self.cut}
         return pd.DataFrame({**who, **where, **numbers})
 
@@ -300,7 +302,7 @@ def _turned(pair: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gained(follow_up: FollowUp, horizon: float, cut: Floats, acted: NDArray, status: Status) -> Measured:
-    """The mean over patients of what acting on them gains; ``acted`` (n, C) may be a share or a difference."""
+    """The mean over patients of what acting on them gains; ``acted`` (n, C) may be a difference."""
     if not acted.any():
         return Measured(np.zeros(acted.shape[1]), np.zeros(acted.shape))
     gain = _gains(np.ascontiguousarray(acted), status.case, status.weight, cut / (1 - cut))

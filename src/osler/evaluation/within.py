@@ -66,7 +66,7 @@ class _Lent(CensoringModel):
         return _LentFit(self.fitted)
 
     def take(self, rows: Rows) -> CensoringModel:
-        raise NotImplementedError("an estimate of all patients is not one of some of them")
+        raise TypeError("an estimate lent by all patients is not one of some of them")
 
 
 class _LentByCovariates(_Lent):

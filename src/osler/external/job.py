@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +52,7 @@ class Job:
         replicates: draws of the bootstrap and of perfectly calibrated outcomes.
         random_state: seed of what is drawn.
         training: what a model tells of the patients it was fitted on; None for a table.
+        progress: told (what, done, total), or None.
     """
 
     cohort: Cohort
@@ -66,6 +68,7 @@ class Job:
     replicates: int
     random_state: int
     training: dict[str, Any] | None
+    progress: Callable[[str, int, int], None] | None = None
 
     def run_to(self, folder: str | Path | None) -> ExternalResult:
         """Update, judge, say it in words and, with a folder, write it."""
@@ -134,6 +137,7 @@ class Job:
             thresholds=self.thresholds,
             replicates=self.replicates,
             random_state=self.random_state,
+            progress=self.progress,
         )
 
     def _maps(self, name: str, updates: Updates) -> Recalibration:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def evaluate_external(
     confidence: float = 0.95,
     replicates: int = 200,
     random_state: int = 20240,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> ExternalResult:
     """Judge a model on a cohort that it was not fitted on, as it is and after updating its risks there.
 
@@ -61,6 +62,7 @@ def evaluate_external(
         confidence: level of intervals; one minus it is the level of the closed test.
         replicates: draws of the bootstrap and of perfectly calibrated outcomes.
         random_state: seed of the division into parts, and of what is drawn.
+        progress: told (what, done, total) on the way, for instance ``osler.terminal.Bar``.
 
     Raises:
         UsageError: the model cannot be judged on this cohort; all reasons at once.
@@ -97,6 +99,7 @@ def evaluate_external(
         replicates=replicates,
         random_state=random_state,
         training=_training(known),
+        progress=progress,
     )
     return job.run_to(folder)
 
@@ -114,6 +117,7 @@ def evaluate_predictions(
     confidence: float = 0.95,
     replicates: int = 200,
     random_state: int = 20240,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> ExternalResult:
     """Judge a table of predictions, made by whatever model, against a cohort's outcome.
 
@@ -131,6 +135,7 @@ def evaluate_predictions(
         confidence: level of intervals; one minus it is the level of the closed test.
         replicates: draws of the bootstrap and of perfectly calibrated outcomes.
         random_state: seed of the division into parts, and of what is drawn.
+        progress: told (what, done, total) on the way, for instance ``osler.terminal.Bar``.
 
     Raises:
         UsageError: the table cannot be judged on this cohort.
@@ -165,6 +170,7 @@ def evaluate_predictions(
         replicates=replicates,
         random_state=random_state,
         training=None,
+        progress=progress,
     )
     return job.run_to(folder)
 
