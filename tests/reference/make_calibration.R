@@ -3,35 +3,22 @@
 suppressMessages({
   library(survival); library(Hmisc); library(jsonlite)
 })
+source("common.R")
 
-versions <- function(...) {
-  packages <- c(...)
-  c(list(R = paste(R.version$major, R.version$minor, sep = ".")),
-    setNames(lapply(packages, function(p) as.character(packageVersion(p))), packages))
-}
-
-# Outcomes whose risk depends on x. `ends` are the earliest and the latest end of follow-up; `tied` makes ties of
-# events and censorings. Predicted risks: from x, and from x through noise, rounded so that some are equal.
-cohort <- function(seed, n, ends, competing, tied = FALSE) {
-  set.seed(seed)
-  x <- rnorm(n)
-  first <- rexp(n, exp(0.8 * x) / 8)
-  second <- if (competing) rexp(n, exp(0.3 * x) / 14) else rep(Inf, n)
-  out <- runif(n, ends[1], ends[2])
-  time <- pmin(first, second, out)
-  event <- ifelse(out <= pmin(first, second), 0, ifelse(first <= second, 1, 2))
-  time <- if (tied) ceiling(time * 2) / 2 else round(time, 6)
+# Predicted risks: from x, and from x through noise, rounded so that some are equal.
+predicted <- function(...) {
+  d <- cohort(...)
   risk <- function(x, digits) round(1 - exp(-exp(0.8 * x) * 4 / 9), digits)
-  list(time = time, event = event, risks = list(known = risk(x, 6), noisy = risk(x + rnorm(n), 2)))
+  list(time = d$time, event = d$event, risks = list(known = risk(d$x, 6), noisy = risk(d$noisy, 2)))
 }
 
 cases <- list(
-  single = cohort(21, 160, c(2, 14), FALSE),
-  single_tied = cohort(22, 160, c(2, 14), FALSE, tied = TRUE),
-  single_heavy = cohort(23, 200, c(0, 7), FALSE),
-  competing = cohort(24, 160, c(2, 14), TRUE),
-  competing_tied = cohort(25, 160, c(2, 14), TRUE, tied = TRUE),
-  competing_heavy = cohort(26, 200, c(0, 7), TRUE)
+  single = predicted(21, 160, c(2, 14), FALSE),
+  single_tied = predicted(22, 160, c(2, 14), FALSE, round = TRUE),
+  single_heavy = predicted(23, 200, c(0, 7), FALSE),
+  competing = predicted(24, 160, c(2, 14), TRUE),
+  competing_tied = predicted(25, 160, c(2, 14), TRUE, round = TRUE),
+  competing_heavy = predicted(26, 200, c(0, 7), TRUE)
 )
 horizons <- c(1.25, 4)  # fewer than 30 events until the first; ties at the second
 
@@ -77,4 +64,4 @@ answer <- function(d) {
 }
 
 content <- list(versions = versions("survival", "Hmisc"), cases = lapply(cases, answer))
-writeLines(toJSON(content, digits = 12, auto_unbox = TRUE, na = "null", pretty = FALSE), "calibration.json")
+write(content, "calibration.json")

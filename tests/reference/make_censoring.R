@@ -3,12 +3,7 @@
 suppressMessages({
   library(survival); library(prodlim); library(riskRegression); library(jsonlite)
 })
-
-versions <- function(...) {
-  packages <- c(...)
-  c(list(R = paste(R.version$major, R.version$minor, sep = ".")),
-    setNames(lapply(packages, function(p) as.character(packageVersion(p))), packages))
-}
+source("common.R")
 
 # Events and censorings that both depend on x1 and x2; `round` makes ties of events and censorings.
 cohort <- function(seed, n, competing, round = FALSE) {
@@ -102,4 +97,4 @@ answer <- function(case) {
 }
 
 content <- list(versions = versions("survival", "riskRegression", "prodlim"), cases = lapply(cases, answer))
-writeLines(toJSON(content, digits = 14, auto_unbox = TRUE, na = "null"), "censoring.json")
+write(content, "censoring.json", digits = 14)

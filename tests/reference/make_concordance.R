@@ -3,12 +3,7 @@
 suppressMessages({
   library(survival); library(prodlim); library(pec); library(jsonlite)
 })
-
-versions <- function(...) {
-  packages <- c(...)
-  c(list(R = paste(R.version$major, R.version$minor, sep = ".")),
-    setNames(lapply(packages, function(p) as.character(packageVersion(p))), packages))
-}
+source("common.R")
 
 # Outcomes whose risk depends on x, with a competing event or not; two groups that are censored at different rates.
 # `coarse` makes ties of times and risks.
@@ -100,5 +95,4 @@ answer <- function(name) {
 }
 
 found <- setNames(lapply(names(cases), answer), names(cases))
-writeLines(toJSON(list(versions = versions("survival", "prodlim", "pec"), cases = found), digits = 12, auto_unbox = TRUE,
-                  na = "null", pretty = FALSE), "concordance.json")
+write(list(versions = versions("survival", "prodlim", "pec"), cases = found), "concordance.json")

@@ -3,27 +3,7 @@
 suppressMessages({
   library(survival); library(prodlim); library(riskRegression); library(etm); library(jsonlite)
 })
-
-versions <- function(...) {
-  packages <- c(...)
-  c(list(R = paste(R.version$major, R.version$minor, sep = ".")),
-    setNames(lapply(packages, function(p) as.character(packageVersion(p))), packages))
-}
-
-# Outcomes whose risk depends on x. `ends` are the earliest and the latest end of follow-up; `round` makes ties.
-cohort <- function(seed, n, ends, competing, round = FALSE) {
-  set.seed(seed)
-  x <- rnorm(n)
-  first <- rexp(n, exp(0.8 * x) / 8)
-  second <- if (competing) rexp(n, exp(0.3 * x) / 14) else rep(Inf, n)
-  out <- runif(n, ends[1], ends[2])
-  time <- pmin(first, second, out)
-  event <- ifelse(out <= pmin(first, second), 0, ifelse(first <= second, 1, 2))
-  time <- if (round) ceiling(time * 2) / 2 else round(time, 6)
-  # Two models: the first knows x, the second sees it through noise. Rounded, so that equal risks occur.
-  noisy <- x + rnorm(n)
-  list(time = time, event = event, x = x, noisy = noisy)
-}
+source("common.R")
 
 cases <- list(
   single = cohort(1, 160, c(2, 14), FALSE),
@@ -141,7 +121,6 @@ further <- function(case) {
   answer
 }
 
-write <- function(content, path) writeLines(toJSON(content, digits = 12, auto_unbox = TRUE, na = "null", pretty = FALSE), path)
 write(list(versions = versions("survival", "prodlim", "etm"), cases = lapply(cases, nonparametric)), "nonparametric.json")
 write(list(versions = versions("riskRegression", "prodlim"), cases = lapply(cases, score)), "score.json")
 write(list(versions = versions("survival", "prodlim"), cases = lapply(cases, further)), "further.json")

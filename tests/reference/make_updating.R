@@ -1,6 +1,7 @@
 # Answers of R that Osler's updating of risks is held against. Run from this folder: Rscript make_updating.R
 # Needs R packages survival and jsonlite. Writes updating.json.
 suppressMessages({ library(survival); library(jsonlite) })
+source("common.R")
 
 # Outcomes of patients whom a model's risks describe badly: `shift` and `slope` on the scale log(-log(1 - risk)).
 cohort <- function(seed, n, ends, competing, shift, slope) {
@@ -89,7 +90,5 @@ answer <- function(case) {
               score(slope$linear.predictors, cbind(shift, common)))))
 }
 
-versions <- list(R = paste(R.version$major, R.version$minor, sep = "."),
-                 survival = as.character(packageVersion("survival")))
-content <- list(versions = versions, cases = lapply(cases, answer))
-writeLines(toJSON(content, digits = 12, auto_unbox = TRUE, na = "null"), "updating.json")
+content <- list(versions = versions("survival"), cases = lapply(cases, answer))
+write(content, "updating.json")

@@ -4,25 +4,7 @@
 suppressMessages({
   library(survival); library(prodlim); library(cmprsk); library(riskRegression); library(mvtnorm); library(jsonlite)
 })
-
-versions <- function(...) {
-  packages <- c(...)
-  c(list(R = paste(R.version$major, R.version$minor, sep = ".")),
-    setNames(lapply(packages, function(p) as.character(packageVersion(p))), packages))
-}
-
-# Outcomes whose risk depends on x. `ends` are the earliest and the latest end of follow-up; `round` makes ties.
-cohort <- function(seed, n, ends, competing, round = FALSE) {
-  set.seed(seed)
-  x <- rnorm(n)
-  first <- rexp(n, exp(0.8 * x) / 8)
-  second <- if (competing) rexp(n, exp(0.3 * x) / 14) else rep(Inf, n)
-  out <- runif(n, ends[1], ends[2])
-  time <- pmin(first, second, out)
-  event <- ifelse(out <= pmin(first, second), 0, ifelse(first <= second, 1, 2))
-  time <- if (round) ceiling(time * 2) / 2 else round(time, 6)
-  list(time = time, event = event, x = x, noisy = x + rnorm(n))
-}
+source("common.R")
 
 cases <- list(
   single = cohort(11, 160, c(2, 14), FALSE),
@@ -112,6 +94,5 @@ critical <- lapply(correlations, function(R) {
   list(correlation = R, levels = c(0.9, 0.95), values = sapply(c(0.9, 0.95), function(level) largest(R, level)))
 })
 
-write <- function(content, path) writeLines(toJSON(content, digits = 12, auto_unbox = TRUE, na = "null", pretty = FALSE), path)
 write(list(versions = versions("survival", "prodlim", "cmprsk", "riskRegression", "mvtnorm"),
            cases = lapply(cases, utility), holm = holm, critical = critical), "utility.json")

@@ -54,9 +54,9 @@ class AddedValue:
             and simultaneous_lower, simultaneous_upper, which hold over all steps and horizons of one measure together
             (of net benefit: over all thresholds too).
         verdict: one dict for each step after the first and each horizon: model, step, added, landmark, horizon,
-            verdict ("helps", "harms", "not shown") and sentence. It rests on the simultaneous interval of the
-            integrated Brier score, which tells order and calibration alike, or of the Brier score where there is no
-            integral; AUC is told beside it and decides nothing.
+            verdict ("helps", "harms", "not shown"), finding and sentence (the finding, and what is read together with
+            it). It rests on the simultaneous interval of the integrated Brier score, which tells order and calibration
+            alike, or of the Brier score where there is no integral; AUC is told beside it and decides nothing.
     """
 
     added: pd.DataFrame
@@ -267,12 +267,13 @@ class _Task:
                 judged = next((name for name in _JUDGED if np.isfinite(here[name]["value"])), _JUDGED[0])
                 together = int((differences.loc[differences["measure"] == judged, "se"] > 0).sum())
                 found = _verdict(here[judged])
-                sentence = self._sentence(self.steps[k][0], added or step, horizon, here, judged, found, together)
+                finding = self._finding(self.steps[k][0], added or step, horizon, here, judged, found)
                 key = {"model": self.model, "step": step, "added": added, "landmark": self.landmark}
-                verdicts.append({**key, "horizon": horizon, "sentence": sentence, "verdict": found})
+                said = {"finding": finding, "sentence": finding + self._together(here[judged], found, together)}
+                verdicts.append({**key, "horizon": horizon, **said, "verdict": found})
         return verdicts
 
-    def _sentence(
+    def _finding(
         self,
         before: str,
         added: str,
@@ -280,7 +281,6 @@ class _Task:
         here: Mapping[str, Mapping[Any, Any]],
         judged: str,
         verdict: Verdict,
-        together: int,
     ) -> str:
         what = f"adding {self.labels.get(added, added)} to {self._words(before)}"
         row = here[judged]
@@ -294,13 +294,15 @@ class _Task:
         order = here["auc"]
         auc = f" and {_moved(order, 'auc')} by {_amount(order, 'auc')}" if np.isfinite(order["value"]) else ""
         ends = {"helps": "it helps", "harms": "it harms", "not shown": "it was not shown to help"}[verdict]
-        more = ""
-        if together > 1:
-            more = f" The {100 * self.level:g}% intervals hold for the {together} comparisons read here together."
-            alone = _verdict(row, "")
-            if alone != verdict:
-                more += f" Read alone, it would have been said to {alone.removesuffix('s')}."
-        return f"{_capital(what)} {score}{auc}: {ends}.{more}"
+        return f"{_capital(what)} {score}{auc}: {ends}."
+
+    def _together(self, row: Mapping[Any, Any], verdict: Verdict, together: int) -> str:
+        """What the intervals of a finding hold for, where several are read together."""
+        if together < 2 or not np.isfinite(row["value"]) or not row["se"] > 0:
+            return ""
+        more = f" The {100 * self.level:g}% intervals hold for the {together} comparisons read here together."
+        alone = _verdict(row, "")
+        return more if alone == verdict else f"{more} Read alone, it would have been said to {alone.removesuffix('s')}."
 
     def _words(self, step: str) -> str:
         """A label such as "record + visits" in a sentence: "the record and visits"."""

@@ -34,8 +34,8 @@ def added_cells(
         order: of models.
 
     Returns:
-        ``{"landmark", "horizon", "model", "label", "measures", "gained", "sentences": [{"sentence", "verdict"}],
-        "steps": [{"step", "added", "values", "gains"}]}``: "values" and "gains" by measure, gains with a "verdict";
+        ``{"landmark", "horizon", "model", "label", "measures", "gained",
+        "sentences": [{"sentence", "finding", "verdict"}], "steps": [{"step", "added", "values", "gains"}]}``: "values" and "gains" by measure, gains with a "verdict";
         "gained" are the measures that have gains.
     """
     told = []
@@ -78,13 +78,17 @@ def _text(value: Any) -> str:
 
 def _said(verdicts: Sequence[Mapping[str, Any]], landmark: float, horizon: float, model: str) -> list[dict[str, str]]:
     return [
-        {"sentence": str(told["sentence"]), "verdict": str(told["verdict"])}
+        {
+            "sentence": str(told["sentence"]),
+            "finding": str(told.get("finding", told["sentence"])),
+            "verdict": str(told["verdict"]),
+        }
         for told in verdicts
         if told["landmark"] == landmark and told["horizon"] == horizon and told.get("model", model) == model
     ]
 
 
 def added_sentences(cells: Sequence[Mapping[str, Any]], landmark: float, horizon: float) -> list[str]:
-    """What each kind of data adds at one landmark and horizon, by the first model that was asked."""
+    """What each kind of data adds at one landmark and horizon, by the first model that was asked, in brief."""
     here = [cell for cell in cells if cell["landmark"] == landmark and cell["horizon"] == horizon]
-    return [told["sentence"] for told in here[0]["sentences"]] if here else []
+    return [told["finding"] for told in here[0]["sentences"]] if here else []
