@@ -35,8 +35,8 @@ def added_cells(
 
     Returns:
         ``{"landmark", "horizon", "model", "label", "measures", "gained",
-        "sentences": [{"sentence", "finding", "verdict"}], "steps": [{"step", "added", "values", "gains"}]}``: "values" and "gains" by measure, gains with a "verdict";
-        "gained" are the measures that have gains.
+        "sentences": [{"sentence", "finding", "verdict"}], "steps": [{"step", "added", "values", "gains"}]}``: "values"
+        and "gains" by measure, gains with a "verdict"; "gained" are the measures that have gains.
     """
     told = []
     gains = given(differences)
