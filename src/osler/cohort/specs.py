@@ -102,11 +102,19 @@ class RowsSpec(_Spec):
 
     where: Condition | None = Field(None, description="Which rows count.")
     patient_id: ColumnName | None = Field(None, description="Column of the identifier here.")
-    id_prefix: str = Field("", description="Text before the identifier in this table, taken off.")
+    id_prefix: str | tuple[str, ...] = Field(
+        "", description="Text before the identifier in this table, taken off; a list where rows differ in it."
+    )
     sep: str | None = Field(None, min_length=1, max_length=1)
     comment: str | None = Field(None, min_length=1, description="Lines that begin with it are left out.")
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The texts of which one stands before every identifier, the longest first; none where there is no prefix."""
+        several = (self.id_prefix,) if isinstance(self.id_prefix, str) else self.id_prefix
+        return tuple(sorted(filter(None, several), key=len, reverse=True))
 
 
 class TableSpec(RowsSpec):
@@ -298,14 +306,17 @@ class ImagesSpec(TimedSpec, RowsSpec):
     size: tuple[int, int] = Field((64, 64), description="Height and width to which pixels are letterboxed.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
-    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient.")
+    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient; pixels: an image archive.")
 
     @model_validator(mode="after")
     def _one_form(self) -> ImagesSpec:
         if not all(8 <= side <= 1024 for side in self.size):
             raise ValueError("size is height and width, each from 8 to 1024")
-        if self.form == "pixels" and (self.index is None or self.file is None or self.archive or self.columns):
-            raise ValueError("pixels need index, a table, and file, its column of file names")
+        if self.form == "pixels" and self.archive is not None:
+            if self.index or self.file or self.columns or self.join or self.time:
+                raise ValueError("an archive of pixels names everything itself: no index, file, columns, join or time")
+        elif self.form == "pixels" and (self.index is None or self.file is None or self.columns):
+            raise ValueError("pixels need index, a table, and file, its column of file names; or an archive")
         if self.form == "embedding":
             if (self.archive is None) == (self.index is None):
                 raise ValueError("embeddings come from an archive (.npz) or from an index, one of the two")
@@ -352,20 +363,33 @@ class AlsoSpec(_Spec):
 class OutcomeSpec(RowsSpec):
     """The ``[outcome]`` block: follow-up and events."""
 
-    kind: Literal["survival", "fixed"] = "survival"
-    name: Name = Field(description="The event of interest, as reports call it.")
+    kind: Literal["survival", "fixed", "class"] = Field(
+        "survival", description="Follow-up to an event; an event within a stated time; or a class, without time."
+    )
+    name: Name = Field(description="The event of interest, or what the classes tell apart, as reports call it.")
     table: str | None = Field(None, min_length=1, description="The first record table (its own rows) if not given.")
     time: ColumnName | None = None
     time_unit: TimeUnit | None = None
-    event: ColumnName
+    event: ColumnName = Field(description="Column of the event codes, or of the classes.")
+    levels: Levels = Field(default_factory=dict, description="Kind class: codes and names of the classes, in order.")
+    positive: str | None = Field(
+        None, min_length=1, description="Kind class: the class that is looked for; the last if not given."
+    )
     codes: tuple[Code, ...] = Field(("1",), min_length=1, description="Codes of the event of interest.")
     censored: tuple[Code, ...] = Field(("0",), min_length=1, description="Codes of no event.")
     missing: tuple[Code, ...] = Field((), description="Codes of an unknown outcome.")
     also: tuple[AlsoSpec, ...] = Field((), description="A composite event: further columns of it; the earliest counts.")
     competing: tuple[CompetingSpec, ...] = ()
     within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
-    unknown: Literal["error", "exclude"] = Field("error", description="Patients whose outcome is not known.")
+    unknown: Literal["error", "exclude", "keep"] = Field(
+        "error", description="Patients whose outcome is not known; keep is for kind class."
+    )
     zero_time: Literal["error", "exclude"] = Field("error", description="Follow-up of zero or less.")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in order; several codes may share one."""
+        return tuple(dict.fromkeys(self.levels.values()))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -388,4 +412,20 @@ class OutcomeSpec(RowsSpec):
             raise ValueError('also belongs to kind "survival": the earliest of several events needs their times')
         if self.table is None and (self.where or self.patient_id or self.id_prefix):
             raise ValueError("where, patient_id and id_prefix of the outcome belong to its own table")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_class(self) -> OutcomeSpec:
+        if self.kind != "class":
+            if self.levels or self.positive or self.unknown == "keep":
+                raise ValueError('levels, positive and unknown = "keep" belong to kind "class"')
+            return self
+        of_events = {"codes", "censored", "also", "competing", "within", "time", "time_unit", "zero_time"}
+        given = sorted(of_events & self.model_fields_set)
+        if given:
+            raise ValueError(f'kind "class" has no events and no time: leave out {", ".join(given)}')
+        if len(self.classes) < 2:
+            raise ValueError('kind "class" needs levels, the codes and names of two classes or more')
+        if self.positive is not None and self.positive not in self.classes:
+            raise ValueError("positive names one of the levels")
         return self
