@@ -14,7 +14,7 @@ from osler.cohort.schema import Schema
 from osler.features.design import Design
 from osler.features.history import running_sum
 from osler.features.sequence import Sequences, VisitEncoder
-from osler.models.encoders import ImageReader
+from osler.models.image_reader import ImageReader
 
 __all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
 

@@ -28,10 +28,10 @@ from osler.errors import ModelError
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
 from osler.models.committee import Committee, Shape
-from osler.models.encoders import ImageReader
 from osler.models.forecast import ForecastPath, forecast_table, pairs, past
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
 from osler.models.hazard_ridge import CauseRidge, RidgeFit, fit_ridge
+from osler.models.image_reader import ImageReader
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
@@ -154,8 +154,7 @@ class Recurrent(RiskModel):
                 self.notes_.append(f"Images {name!r} were not read: {events} training patients with one had an event.")
                 del images[name]
                 continue
-            channels, height, width = block.values.shape[1:]
-            reader = ImageReader((channels, height, width), len(self.causes_))
+            reader = ImageReader(block.values.shape[1:], len(self.causes_))
             scores[name] = np.zeros((len(patient), len(self.causes_)))
             seen = follow_up(after.take(use), self.edges_)
             scores[name][use] = reader.fit(block.values[use], seen, self.edges_, part[patient[use]], self.random_state)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from osler.cohort.outcome import Outcome
-from osler.models.encoders import ImageReader, PixelNetwork, plain_features
 from osler.models.hazard import bin_edges, follow_up
+from osler.models.image_reader import ImageReader
 
 SIZE = 16
 
@@ -90,13 +90,6 @@ def test_state_round_trip_gives_the_same_bits(fitted):
     reader, _, _ = fitted
     pixels, _, _ = _images(20, 13)
     np.testing.assert_array_equal(ImageReader.from_state(reader.state()).scores(pixels), reader.scores(pixels))
-
-
-@pytest.mark.parametrize(("channels", "height", "width"), [(1, 12, 12), (3, 32, 48), (1, 64, 64)])
-def test_any_size_and_number_of_channels(channels, height, width):
-    network = PixelNetwork(channels, min(height, width), 2, torch.Generator().manual_seed(0))
-    pixels = torch.zeros(2, channels, height, width)
-    assert network(pixels, plain_features(pixels)).shape == (2, 2)
 
 
 def test_no_image_no_score(fitted):
