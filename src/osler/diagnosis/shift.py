@@ -1,0 +1,83 @@
+"""Shift: prior shift of every model of a study, and their probabilities put right where that is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from osler.diagnosis.prior_shift import PriorShift, estimate_shares, rescale
+
+__all__ = ["CORRECTED", "ShiftFindings", "corrected", "find_shift"]
+
+Floats = NDArray[np.float64]
+#: What is put after a model's name where its probabilities were put right.
+CORRECTED = ":corrected"
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftFindings:
+    """Class shares in training and among those who are tested.
+
+    Attributes:
+        estimates: by model, from its probabilities of the tested patients, whose classes were not used.
+        observed: (C,) shares of the classes among the tested patients, as they turned out.
+        used: by model the shares to which its probabilities were brought; empty where no correction was asked.
+        source: "estimated", "given", or empty.
+    """
+
+    estimates: dict[str, PriorShift]
+    observed: Floats
+    used: dict[str, Floats]
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "estimates": {name: found.to_dict() for name, found in self.estimates.items()},
+            "observed": [float(share) for share in self.observed],
+            "used": {name: [float(share) for share in shares] for name, shares in self.used.items()},
+            "source": self.source,
+        }
+
+
+def find_shift(
+    everybody: Mapping[str, Floats],
+    training: Mapping[str, Floats],
+    observed: Floats,
+    *,
+    correct: bool,
+    given: Floats | None,
+    nothing: Sequence[str],
+    level: float,
+) -> ShiftFindings:
+    """Estimate the shares by each model, and decide to which ones probabilities are brought.
+
+    Args:
+        everybody: by model (n, C) probabilities of all tested patients, those of unknown class included.
+        training: by model (C,) class shares of its training patients.
+        observed: (C,) shares among the tested.
+        correct: whether probabilities are to be put right.
+        given: (C,) shares to bring them to; None takes each model's own estimate.
+        nothing: models that know nothing of a patient: their probabilities tell nothing of shares.
+        level: of intervals.
+    """
+    estimates = {
+        name: estimate_shares(p, training[name], level=level) for name, p in everybody.items() if name not in nothing
+    }
+    used: dict[str, Floats] = {}
+    if given is not None:
+        used = dict.fromkeys(everybody, given)
+    elif correct:
+        used = {name: found.shares for name, found in estimates.items()}
+    source = "" if not used else "estimated" if given is None else "given"
+    return ShiftFindings(estimates, observed, used, source)
+
+
+def corrected(probability: Floats, training: Floats, shares: Floats) -> Floats:
+    """(..., n, C) probabilities brought to other shares."""
+    flat = rescale(probability.reshape(-1, probability.shape[-1]), training, shares)
+    return flat.reshape(probability.shape)
