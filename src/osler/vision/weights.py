@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 
@@ -39,7 +40,9 @@ def parse_weights(data: bytes, name: str) -> dict[str, Tensor]:
     try:
         if data[:1] == b"\x80" or data[:2] == b"PK":
             _check_size(data, name)
-            held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # remarks on old ways of writing
+                held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         else:
             held = load_safetensors(data)
     except DataError:
