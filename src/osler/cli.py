@@ -120,7 +120,8 @@ def run(
     from osler.study import Study
     from osler.terminal import Bar
 
-    read = read_cohort(cohort, root)
+    folder = out or Path("reports") / _name(cohort)
+    read = read_cohort(cohort, root, vectors=folder / "vectors")
     changes = {
         "models": models and tuple(models.split(",")),
         **{"folds": folds, "repeats": repeats, "seed": seed, "bootstrap": bootstrap},
@@ -128,7 +129,6 @@ def run(
         "added_value": None if added_value else (),
     }
     config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
-    folder = out or Path("reports") / _name(cohort)
     with Bar() as bar:
         study = Study(read, config, folder=folder, workers=workers, progress=bar)
         result = study.run()

@@ -14,7 +14,8 @@ from pydantic_core import CoreSchema
 from osler.cohort.actions import ActionSpec, ContraindicationSpec, EffectSpec
 from osler.cohort.manifest_errors import explain
 from osler.cohort.manifest_rules import clashes_of
-from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, OutcomeSpec, RecordSpec, VisitsSpec
+from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, RecordSpec, VisitsSpec
 from osler.config import DiagnosisConfig, StudyConfig
 from osler.errors import DataError, UsageError, Violation
 

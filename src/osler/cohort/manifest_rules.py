@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from osler.cohort.cohort import VISIT_KEYS
-from osler.cohort.specs import OutcomeSpec, RecordSpec, VisitsSpec
+from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.specs import RecordSpec, VisitsSpec
 from osler.errors import Violation
 
 if TYPE_CHECKING:

@@ -11,18 +11,16 @@ from osler.errors import UsageError
 from osler.readers.codes import canonical
 from osler.readers.where import parse_where
 from osler.units import unit_in_days
+from osler.vision.augmentation import Augmentation
 
 __all__ = [
-    "AlsoSpec",
     "CohortSpec",
     "ColumnsSpec",
-    "CompetingSpec",
     "ExcludeSpec",
     "GenomicsSpec",
     "ImagesSpec",
     "JoinSpec",
     "MomentSpec",
-    "OutcomeSpec",
     "RecordSpec",
     "RowsSpec",
     "TableSpec",
@@ -73,11 +71,13 @@ Extra = Literal["error", "ignore"]
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class _Spec(BaseModel):
+class Spec(BaseModel):
+    """What every block of a manifest has in common: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ExcludeSpec(_Spec):
+class ExcludeSpec(Spec):
     """One criterion: patients with any row that fulfils ``where`` leave the cohort."""
 
     reason: Name
@@ -85,7 +85,7 @@ class ExcludeSpec(_Spec):
     table: str | None = Field(None, description="Table to look in; the first record table (its own rows) if not given.")
 
 
-class CohortSpec(_Spec):
+class CohortSpec(Spec):
     """The ``[cohort]`` table: what the cohort is called and how its tables are written."""
 
     name: Name
@@ -97,7 +97,7 @@ class CohortSpec(_Spec):
     exclude: tuple[ExcludeSpec, ...] = ()
 
 
-class RowsSpec(_Spec):
+class RowsSpec(Spec):
     """How rows of a text table are read, which of them count, and whose they are."""
 
     where: Condition | None = Field(None, description="Which rows count.")
@@ -124,14 +124,14 @@ class TableSpec(RowsSpec):
     extra: Extra = Field("error", description="Patients who are not in the first record table.")
 
 
-class MomentSpec(_Spec):
+class MomentSpec(Spec):
     """One column of a wide table: a variable at a stated time."""
 
     column: ColumnName
     at: Duration
 
 
-class _Meaning(_Spec):
+class _Meaning(Spec):
     """What a value means; shared by single variables and patterns of columns."""
 
     type: Literal["number", "category", "flag"]
@@ -212,7 +212,7 @@ class RecordSpec(TableSpec):
     columns: tuple[ColumnsSpec, ...] = ()
 
 
-class TimedSpec(_Spec):
+class TimedSpec(Spec):
     """Policies of dated rows."""
 
     time: ColumnName | None = Field(None, description="Column of the time since the time origin.")
@@ -284,7 +284,7 @@ class GenomicsSpec(RowsSpec):
         return self
 
 
-class JoinSpec(_Spec):
+class JoinSpec(Spec):
     """A second table that an index needs, matched by a column."""
 
     table: str = Field(min_length=1)
@@ -292,8 +292,12 @@ class JoinSpec(_Spec):
     to: ColumnName | None = None
 
 
+Sides = tuple[int, int] | tuple[int, int, int]
+ResNet = Literal["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
 class ImagesSpec(TimedSpec, RowsSpec):
-    """An ``[images]`` block: pixels named by an index, or embeddings made elsewhere."""
+    """An ``[images]`` block: pixels or voxels named by an index, or embeddings made elsewhere."""
 
     name: Name = "images"
     label: str | None = None
@@ -303,18 +307,52 @@ class ImagesSpec(TimedSpec, RowsSpec):
     join: JoinSpec | None = None
     file: ColumnName | None = Field(None, description="Column of the file name.")
     folder: str = Field(".", description="Folder of the files, relative to the root.")
-    size: tuple[int, int] = Field((64, 64), description="Height and width to which pixels are letterboxed.")
+    duplicates: Literal["error", "first", "last", "keep"] = Field(  # type: ignore[assignment]
+        "error", description='Several images of one patient at one time; "keep": all of them, as one visit.'
+    )
+    size: Sides = Field(
+        (64, 64), description="Height and width to which pixels are letterboxed; depth, height and width of volumes."
+    )
+    window: tuple[float, float] | None = Field(
+        None, description="Stored values that become black and white, such as [-1000, 400] Hounsfield units."
+    )
+    augment: Augmentation = Field(
+        default_factory=Augmentation, description="How training images may be changed without changing their meaning."
+    )
+    network: ResNet | None = Field(None, description="Network trained elsewhere that makes vectors of the pixels.")
+    weights: str | None = Field(
+        None, min_length=1, description="Its weights: .safetensors, .pt or .pth, below OSLER_WEIGHTS or the root."
+    )
+    normalise: Literal["imagenet", "image"] | None = Field(
+        None,
+        description='What its weights expect: "imagenet" (mean and spread of that collection; default for pictures) '
+        'or "image" (each image to mean 0 and spread 1; default for volumes).',
+    )
+    first_stride: Literal[1, 2] = Field(2, description="Stride of its first convolution; MONAI's own default is 1.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
     archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient; pixels: an image archive.")
 
+    def _check_archive(self) -> None:
+        if self.index or self.file or self.columns or self.join or self.time:
+            raise ValueError("an archive of pixels names everything itself: no index, file, columns, join or time")
+        if len(self.size) != 2 or self.window is not None or self.network is not None:
+            raise ValueError("an archive holds pictures: size is height and width, without window, network and weights")
+
     @model_validator(mode="after")
     def _one_form(self) -> ImagesSpec:
         if not all(8 <= side <= 1024 for side in self.size):
-            raise ValueError("size is height and width, each from 8 to 1024")
+            raise ValueError("size is height and width, or depth, height and width, each from 8 to 1024")
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError("window is the value of black and a higher one of white")
+        if (self.network is None) != (self.weights is None):
+            raise ValueError("network and weights belong together: what the weights are of, and where they lie")
+        if self.network is not None and self.form == "embedding":
+            raise ValueError("network and weights belong to pixels: embeddings were made already")
+        if self.normalise == "imagenet" and len(self.size) == 3:
+            raise ValueError('normalise = "imagenet" belongs to pictures')
         if self.form == "pixels" and self.archive is not None:
-            if self.index or self.file or self.columns or self.join or self.time:
-                raise ValueError("an archive of pixels names everything itself: no index, file, columns, join or time")
+            self._check_archive()
         elif self.form == "pixels" and (self.index is None or self.file is None or self.columns):
             raise ValueError("pixels need index, a table, and file, its column of file names; or an archive")
         if self.form == "embedding":
@@ -324,108 +362,4 @@ class ImagesSpec(TimedSpec, RowsSpec):
                 raise ValueError(
                     "an index of embeddings names columns (of numbers) or file (of .npy names), one of the two"
                 )
-        return self
-
-
-class CompetingSpec(_Spec):
-    """A competing event: own columns, or a further code of the outcome's event column."""
-
-    name: Name
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="With an own event column: codes of no event.")
-
-    @model_validator(mode="after")
-    def _own_columns(self) -> CompetingSpec:
-        if self.time is not None and self.event is None:
-            raise ValueError("a competing event with its own time needs its own event column")
-        return self
-
-
-class AlsoSpec(_Spec):
-    """Further columns in which the event of interest is told, such as death beside recurrence."""
-
-    event: ColumnName
-    time: ColumnName | None = Field(None, description="The time of the outcome if not given.")
-    time_unit: TimeUnit | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="Codes of no event.")
-
-    @model_validator(mode="after")
-    def _codes_apart(self) -> AlsoSpec:
-        if set(self.codes) & set(self.censored):
-            raise ValueError("a code means one thing: event or none")
-        return self
-
-
-class OutcomeSpec(RowsSpec):
-    """The ``[outcome]`` block: follow-up and events."""
-
-    kind: Literal["survival", "fixed", "class"] = Field(
-        "survival", description="Follow-up to an event; an event within a stated time; or a class, without time."
-    )
-    name: Name = Field(description="The event of interest, or what the classes tell apart, as reports call it.")
-    table: str | None = Field(None, min_length=1, description="The first record table (its own rows) if not given.")
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName = Field(description="Column of the event codes, or of the classes.")
-    levels: Levels = Field(default_factory=dict, description="Kind class: codes and names of the classes, in order.")
-    positive: str | None = Field(
-        None, min_length=1, description="Kind class: the class that is looked for; the last if not given."
-    )
-    codes: tuple[Code, ...] = Field(("1",), min_length=1, description="Codes of the event of interest.")
-    censored: tuple[Code, ...] = Field(("0",), min_length=1, description="Codes of no event.")
-    missing: tuple[Code, ...] = Field((), description="Codes of an unknown outcome.")
-    also: tuple[AlsoSpec, ...] = Field((), description="A composite event: further columns of it; the earliest counts.")
-    competing: tuple[CompetingSpec, ...] = ()
-    within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
-    unknown: Literal["error", "exclude", "keep"] = Field(
-        "error", description="Patients whose outcome is not known; keep is for kind class."
-    )
-    zero_time: Literal["error", "exclude"] = Field("error", description="Follow-up of zero or less.")
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes in order; several codes may share one."""
-        return tuple(dict.fromkeys(self.levels.values()))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns the outcome is read from."""
-        others: tuple[AlsoSpec | CompetingSpec, ...] = (*self.also, *self.competing)
-        asked = [self.time, self.event, *(name for other in others for name in (other.time, other.event))]
-        return tuple(dict.fromkeys(name for name in asked if name is not None))
-
-    @model_validator(mode="after")
-    def _fits_kind(self) -> OutcomeSpec:
-        if self.kind == "survival" and (self.time is None or self.within is not None):
-            raise ValueError('kind "survival" needs time, a column of follow-up times, and has no within')
-        if self.kind == "fixed" and (self.within is None or self.time is not None):
-            raise ValueError('kind "fixed" needs within, such as "30d", and has no time')
-        if self.kind == "fixed" and (self.within or 0) <= 0:
-            raise ValueError("within must be longer than nothing")
-        if self.kind == "fixed" and any(c.event for c in self.competing):
-            raise ValueError('kind "fixed" takes competing events as further codes of its own event column')
-        if self.kind == "fixed" and self.also:
-            raise ValueError('also belongs to kind "survival": the earliest of several events needs their times')
-        if self.table is None and (self.where or self.patient_id or self.id_prefix):
-            raise ValueError("where, patient_id and id_prefix of the outcome belong to its own table")
-        return self
-
-    @model_validator(mode="after")
-    def _fits_class(self) -> OutcomeSpec:
-        if self.kind != "class":
-            if self.levels or self.positive or self.unknown == "keep":
-                raise ValueError('levels, positive and unknown = "keep" belong to kind "class"')
-            return self
-        of_events = {"codes", "censored", "also", "competing", "within", "time", "time_unit", "zero_time"}
-        given = sorted(of_events & self.model_fields_set)
-        if given:
-            raise ValueError(f'kind "class" has no events and no time: leave out {", ".join(given)}')
-        if len(self.classes) < 2:
-            raise ValueError('kind "class" needs levels, the codes and names of two classes or more')
-        if self.positive is not None and self.positive not in self.classes:
-            raise ValueError("positive names one of the levels")
         return self

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Images
+from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 
-__all__ = ["pixel_blocks", "with_plain_pixels", "without_pixels"]
+__all__ = ["latest_images", "pixel_blocks", "with_plain_pixels", "without_pixels"]
 
 #: Sides longer than this are averaged over squares (cubes) before components are taken of the pixels.
 _LONGEST_SIDE = 32
@@ -22,20 +22,39 @@ def pixel_blocks(landmark: Landmark) -> list[str]:
 
 
 def with_plain_pixels(landmark: Landmark) -> Landmark:
-    """The same rows with every image as a vector of its pixels, of which a design takes components in training."""
+    """The same rows with every image as a vector, of which a design takes components in training.
+
+    The vector is of its pixels, or what a network trained elsewhere made of them.
+    """
     images = dict(landmark.known.images)
     for name in pixel_blocks(landmark):
         block = images[name]
+        if block.vectors is not None:
+            images[name] = block.vectors
+            continue
         values = _coarse(block.values).reshape(len(block.visit), -1)
         images[name] = Images(name, "embedding", block.visit, values, label=block.label)
     return replace(landmark, known=replace(landmark.known, images=images))
 
 
 def without_pixels(landmark: Landmark) -> Landmark:
-    """The same rows without the image blocks that hold pixels."""
-    gone = set(pixel_blocks(landmark))
-    images = {name: block for name, block in landmark.known.images.items() if name not in gone}
+    """The same rows without pixels; vectors that a network trained elsewhere made of them stay."""
+    images = {name: block.vectors for name, block in landmark.known.images.items() if block.vectors is not None}
     return replace(landmark, known=replace(landmark.known, images=images))
+
+
+def latest_images(visit: NDArray[np.int64], landmark: Landmark) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(k,) rows and (k,) positions in a block's images (at the ascending visits ``visit``): all of a row's latest visit."""
+    if not len(visit):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    last = np.searchsorted(visit, landmark.stop, "left") - 1
+    at = visit[np.maximum(last, 0)]
+    has = (last >= 0) & (at >= landmark.start)
+    first = np.searchsorted(visit, at, "left")
+    count = np.where(has, last - first + 1, 0)
+    rows = np.repeat(np.arange(len(landmark)), count)
+    before = np.repeat(np.cumsum(count) - count, count)
+    return rows, np.repeat(first, count) + np.arange(count.sum()) - before
 
 
 def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:

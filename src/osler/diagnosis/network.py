@@ -13,11 +13,9 @@ from osler.cohort.landmark import Landmark
 from osler.diagnosis.base import Classifier, inner_folds
 from osler.diagnosis.correction import Correction
 from osler.diagnosis.image_committee import ImageCommittee
-from osler.diagnosis.inputs import pixel_blocks, without_pixels
+from osler.diagnosis.inputs import latest_images, pixel_blocks, without_pixels
 from osler.diagnosis.multinomial import MultinomialRidge
 from osler.features.design import Design
-from osler.features.imaging import latest_image
-from osler.vision.augmentation import Augmentation
 
 __all__ = ["Network"]
 
@@ -43,14 +41,13 @@ class Network(Classifier):
     it, starting from its held-out predictions; and E free ones. What enters from an earlier step never saw its
     patient. A new patient is seen by each of the E lines (image network, correction, free network that left the same
     part out), and the probabilities of all are averaged equally. Where there are images alone, the ridge path is the
-    only head: it learns how far the image scores are to be trusted.
+    only head: it learns how far the image scores are to be trusted. Training images are changed as the manifest allows
+    (``augment``): nothing is mirrored unless it says so.
 
     Args:
         members: E.
         epochs: most rounds of training over the images.
         patience: rounds without a better held-out loss after which training stops.
-        mirror: whether left and right may be exchanged in training images (not for chest films).
-        shift, rotation, brightness, contrast: other changes of training images; see ``Augmentation``.
         components: most principal components of a genomic or embedding block.
         at: moment of prediction, in days.
         random_state: seed of parts, first weights, batches, dropout and augmentation.
@@ -65,24 +62,17 @@ class Network(Classifier):
         members: int = 5,
         epochs: int = 40,
         patience: int = 12,
-        mirror: bool = False,
-        shift: float = 0.06,
-        rotation: float = 8.0,
-        brightness: float = 0.15,
-        contrast: float = 0.15,
         components: int = 50,
         at: float = 0.0,
         random_state: int = 0,
     ) -> None:
         super().__init__(at=at, random_state=random_state)
         self.members, self.epochs, self.patience = members, epochs, patience
-        self.mirror, self.shift, self.rotation = mirror, shift, rotation
-        self.brightness, self.contrast = brightness, contrast
         self.components = components
 
     def _fit(self, landmark: Landmark, label: Ints) -> None:
         part = inner_folds(label, self.members, self.random_state)
-        self._readers: dict[str, ImageCommittee] = {}
+        self.readers: dict[str, ImageCommittee] = {}
         scores = {}
         for name in pixel_blocks(landmark):
             found = self._read(landmark, name, label, part)
@@ -95,24 +85,20 @@ class Network(Classifier):
         self._heads = self._more_heads(columns.values, label, part) if len(self._design.columns_) else []
 
     def _read(self, landmark: Landmark, name: str, label: Ints, part: Ints) -> Floats | None:
-        """(R, P' + 1) score of each row's latest image by the network that did not see it, and whether there is one."""
+        """(R, P' + 1) mean score of each row's latest images by the network that did not see it, and whether there is one."""
         block = landmark.known.images[name]
-        image = latest_image(block.visit, landmark)
-        has = np.flatnonzero(image >= 0)
-        counts = np.bincount(label[has], minlength=int(label.max()) + 1)
-        if counts.min() < _LEAST_CLASS:
+        row, image = latest_images(block.visit, landmark)
+        classes = int(label.max()) + 1
+        if np.bincount(label[np.unique(row)], minlength=classes).min() < _LEAST_CLASS:
             self.notes_.append(
                 f"Images {name!r} were not read: fewer than {_LEAST_CLASS} training patients of some class have one."
             )
             return None
-        how = Augmentation(self.mirror, self.shift, self.rotation, self.brightness, self.contrast)
-        shape, classes = tuple(block.values.shape[1:]), int(label.max()) + 1
-        committee = ImageCommittee(shape, classes, how, self.epochs, self.patience)
-        found = committee.fit(block.values[image[has]], label[has], part[has], self.random_state)
-        self._readers[name] = committee
-        out = np.zeros((len(landmark), found.shape[1] + 1))
-        out[has, :-1], out[has, -1] = found, 1.0
-        return out
+        shape = tuple(block.values.shape[1:])
+        committee = ImageCommittee(shape, classes, block.augment, self.epochs, self.patience)
+        found = committee.fit(block.values[image], label[row], part[row], self.random_state)
+        self.readers[name] = committee
+        return _by_row(found, row, len(landmark))
 
     def _columns(self, values: Floats, scores: dict[str, Floats]) -> _Columns:
         groups, first = list(self._design.penalty_groups().values()), values.shape[1]
@@ -133,12 +119,12 @@ class Network(Classifier):
     def _predict(self, landmark: Landmark) -> Floats:
         rows = without_pixels(landmark)
         values = self._design.transform(rows)
-        scores = {name: self._scores(landmark, name) for name in self._readers}
-        lines = len(next(iter(self._readers.values())).networks) if self._readers else self.members
+        scores = {name: self._scores(landmark, name) for name in self.readers}
+        lines = len(next(iter(self.readers.values())).networks) if self.readers else self.members
         if self._heads:
             lines = len(self._heads[0].members)
         total = np.zeros((len(landmark), len(self._ridge.intercept)))
-        for line in range(lines if self._readers or self._heads else 1):
+        for line in range(lines if self.readers or self._heads else 1):
             X = self._columns(values, {name: found[line] for name, found in scores.items()}).values
             total += self._line(X, line)
         return total
@@ -154,13 +140,9 @@ class Network(Classifier):
 
     def _scores(self, landmark: Landmark, name: str) -> Floats:
         """(E, R, P' + 1) scores of new rows by each network."""
-        committee, block = self._readers[name], landmark.known.images[name]
-        image = latest_image(block.visit, landmark)
-        has = np.flatnonzero(image >= 0)
-        found = committee.scores(block.values[image[has]])
-        out = np.zeros((len(found), len(landmark), found.shape[2] + 1))
-        out[:, has, :-1], out[:, has, -1] = found, 1.0
-        return out
+        committee, block = self.readers[name], landmark.known.images[name]
+        row, image = latest_images(block.visit, landmark)
+        return np.stack([_by_row(found, row, len(landmark)) for found in committee.scores(block.values[image])])
 
     def _new_design(self) -> Design:
         return Design(missing="impute", components=self.components, landmark_terms=False)
@@ -168,7 +150,7 @@ class Network(Classifier):
     def state(self) -> dict[str, Any]:
         """Image networks, design and heads."""
         return {
-            "readers": {name: reader.state() for name, reader in self._readers.items()},
+            "readers": {name: reader.state() for name, reader in self.readers.items()},
             "design": self._design.state(),
             "ridge": self._ridge.state(),
             "heads": [head.state() for head in self._heads],
@@ -177,8 +159,15 @@ class Network(Classifier):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
-        self._readers = {name: ImageCommittee.from_state(part) for name, part in state["readers"].items()}
+        self.readers = {name: ImageCommittee.from_state(part) for name, part in state["readers"].items()}
         self._design = self._new_design().restore(state["design"])
         self._ridge = MultinomialRidge.from_state(state["ridge"])
         self._heads = [Correction().restore(part) for part in state["heads"]]
         self._shares = state["shares"]
+
+
+def _by_row(scores: Floats, row: Ints, n: int) -> Floats:
+    """(n, P' + 1) mean of the scores (k, P') of each row's images, 0 where it has none, and whether it has any."""
+    count = np.bincount(row, minlength=n)
+    total = np.stack([np.bincount(row, weights=column, minlength=n) for column in scores.T], axis=1)
+    return np.column_stack([total / np.maximum(count, 1)[:, None], count > 0])

@@ -26,6 +26,8 @@ class Augmentation:
         contrast: relative change of the distance from the image's mean; medical where brightness is.
     """
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (a manifest that misspells one is refused)
+
     mirror: bool = False
     shift: float = 0.06
     rotation: float = 0.0
