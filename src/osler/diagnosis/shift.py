@@ -34,6 +34,16 @@ class ShiftFindings:
     used: dict[str, Floats]
     source: str
 
+    @property
+    def sentence(self) -> str:
+        """Which models notice a shift, for a terminal; empty where none does."""
+        seen = [(name, found) for name, found in self.estimates.items() if found.noticed]
+        if not seen:
+            return ""
+        told = "; ".join(f"{name} estimates {_told(found.shares)}, p {found.p:.2g}" for name, found in seen)
+        done = "" if self.used else " Nothing was corrected; --prior-shift does it."
+        return f"Class shares have shifted from {_told(seen[0][1].training)} in training: {told}.{done}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
@@ -81,3 +91,7 @@ def corrected(probability: Floats, training: Floats, shares: Floats) -> Floats:
     """(..., n, C) probabilities brought to other shares."""
     flat = rescale(probability.reshape(-1, probability.shape[-1]), training, shares)
     return flat.reshape(probability.shape)
+
+
+def _told(shares: Floats) -> str:
+    return " / ".join(f"{100 * share:.0f}%" for share in shares)

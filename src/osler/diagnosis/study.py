@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -62,6 +62,11 @@ class DiagnosisResult:
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
 
     @property
+    def labels(self) -> dict[str, str]:
+        """What to call each model, those with corrected probabilities included."""
+        return _labels(self.evaluation.metrics["model"].unique())
+
+    @property
     def report(self) -> Path:
         """The report to open in a browser."""
         return self.folder / "report.html"
@@ -113,7 +118,7 @@ class DiagnosisStudy:
                 "folds have the class shares of training, so there is no shift to correct: name a division in "
                 "[diagnosis] split_by, or give the shares of the patients in mind"
             )
-        folder = Path(self.folder or Path("reports") / "diagnosis")
+        folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
         cache = folder / "cache" / code_digest()[:16]
         fits = fit_classifiers(
             self.cohort, config, division, cache=cache, workers=self.workers, tell=self._tell
@@ -302,7 +307,7 @@ def _write(
             frames=result.evaluation.frames,
             probabilities=judged,
             classes=result.evaluation.classes,
-            labels=_labels(judged),
+            labels=result.labels,
             choice=result.choice,
             run=run,
             confidence=config.confidence,
@@ -314,10 +319,15 @@ def _write(
     write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
 
 
-def _labels(judged: Mapping[str, Floats]) -> dict[str, str]:
+def _labels(judged: Iterable[str]) -> dict[str, str]:
     """What to call each model."""
     names = {name: name.removesuffix(CORRECTED) for name in judged}
     return {
         name: CLASSIFIERS[base] + (", corrected for class shares" if name.endswith(CORRECTED) else "")
         for name, base in names.items()
     }
+
+
+def _slug(name: str) -> str:
+    words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
+    return "-".join(words)[:60] or "diagnosis"
