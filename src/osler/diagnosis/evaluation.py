@@ -126,8 +126,14 @@ def evaluate_classes(
     matrix = confusion(codes, {name: p.mean(axis=0) for name, p in arrays.items()}, classes)
     told.withhold(matrix)
     judged = [c for c in (order[:1] if len(classes) == 2 else order) if (codes == c).any()]
-    options = {"level": level, "replicates": replicates, "random_state": random_state, "progress": progress}
-    parts = [_calibrated(codes == c, classes[c], arrays, c, held_out, options) for c in judged]
+    options = {"level": level, "replicates": replicates, "random_state": random_state}
+    parts = []
+    for done, c in enumerate(judged):
+        if progress is not None:
+            progress("calibration of classes", done, len(judged))
+        parts.append(_calibrated(codes == c, classes[c], arrays, c, held_out, options))
+    if progress is not None:
+        progress("calibration of classes", len(judged), len(judged))
     frames = {name: _joined(name, [part[name] for part in parts]) for name in ("calibration", "smooth")}
     metrics = pd.concat([_framed("metrics", told.metrics), *(part["metrics"] for part in parts)], ignore_index=True)
     differences = [_framed("differences", told.differences), *(part["differences"] for part in parts)]

@@ -32,7 +32,8 @@ def with_plain_pixels(landmark: Landmark) -> Landmark:
         if block.vectors is not None:
             images[name] = block.vectors
             continue
-        values = _coarse(block.values).reshape(len(block.visit), -1)
+        coarse = _coarse(block.values)
+        values = coarse.reshape(len(coarse), int(np.prod(coarse.shape[1:])))
         images[name] = Images(name, "embedding", block.visit, values, label=block.label)
     return replace(landmark, known=replace(landmark.known, images=images))
 

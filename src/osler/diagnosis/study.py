@@ -323,7 +323,7 @@ def _labels(judged: Iterable[str]) -> dict[str, str]:
     """What to call each model."""
     names = {name: name.removesuffix(CORRECTED) for name in judged}
     return {
-        name: CLASSIFIERS[base] + (", corrected for class shares" if name.endswith(CORRECTED) else "")
+        name: CLASSIFIERS[base] + (" (corrected)" if name.endswith(CORRECTED) else "")
         for name, base in names.items()
     }
 

@@ -156,7 +156,7 @@ def _roc(
         if min(case.sum(), (~case).sum()) < SMALLEST:
             continue
         for model, words in labels.items():
-            if ":" in model:  # the order of patients hardly changes where shares are corrected
+            if ":" in model or model == "shares":  # corrected shares hardly change the order; one probability has none
                 continue
             score = probabilities[model].mean(axis=0)[:, code]
             limits = np.quantile(score[~case], 1 - _ROC)
