@@ -74,7 +74,7 @@ class ImageReader:
             loss = _HazardFit(seen.take(inside), edges, self.outputs)
             how = self.augmentation
             train_pixels(network, images[inside], loss, generator, augmentation=how, parameters=[loss.change])
-            every = say_of(network, images).double().numpy()
+            every = say_of(network, images).numpy()
             mean = every[inside].mean(axis=0)
             scores[outside] = every[outside] - mean
             others[inside] += every[inside] - mean
@@ -90,7 +90,7 @@ class ImageReader:
         if not len(pixels):
             return np.empty((0, self.outputs))
         images = self._scaled(pixels)
-        said = [say_of(network, images).double().numpy() for network in self.networks]
+        said = [say_of(network, images).numpy() for network in self.networks]
         each = [own - mean for own, mean in zip(said, self.means, strict=True)]
         return np.mean(each, axis=0) * self.stretch * self.useful
 

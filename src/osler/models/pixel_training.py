@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -78,18 +79,18 @@ def train_pixels(
             value.backward()
             nn.utils.clip_grad_norm_(learned, 1.0)
             optimiser.step(_RATE * _one_cycle((epoch * steps + step + 0.5) / (epochs * steps)))
-        network.eval()
         if held_out is None or not len(held_out):
             after = epoch + 1
             continue
         with torch.no_grad():
             rows = torch.from_numpy(np.asarray(held_out, dtype=np.int64))
-            now = float(loss(say_of(network, images[rows]), rows))
+            now = float(loss(say_of(network, images[rows]).float(), rows))
         if now < best:
             best, after = now, epoch + 1
             kept = [tensor.detach().clone() for tensor in learned]
         elif patience is not None and epoch + 1 - after >= patience:
             break
+    network.eval()
     if after < epochs:
         _take_back(learned, kept)
     return after
@@ -97,10 +98,20 @@ def train_pixels(
 
 @torch.no_grad()
 def say_of(network: PixelNetwork, images: Tensor) -> Tensor:
-    """(m, outputs) float32 of (m, channels, *sides) scaled images, as they are, in pieces that fit in memory."""
-    network.eval()
-    pieces = [network(part, plain_features(part)) for part in images.split(min(_CHUNK, 4 * _batch_size(images)))]
-    return torch.cat(pieces) if len(images) else torch.empty(0, network.outputs)
+    """(m, outputs) float64 of (m, channels, *sides) scaled images, as they are, in pieces that fit in memory.
+
+    What is said of an image depends on that image alone, to the last bit. Convolutions and matrix products of single
+    precision add up in an order that depends on how many images there are; those of double precision do not, nor do
+    plain sums of products, but for a batch of one.
+    """
+    exact = copy.deepcopy(network).double().eval()
+    pieces = []
+    for part in images.split(min(_CHUNK, 4 * _batch_size(images))):
+        pixels = (part if len(part) > 1 else part.expand(2, *part.shape[1:])).double()
+        features = exact.describe(pixels, plain_features(pixels))
+        said = (features[:, None] * exact.output.weight).sum(dim=2) + exact.output.bias
+        pieces.append(said[: len(part)])
+    return torch.cat(pieces) if len(images) else torch.empty(0, network.outputs, dtype=torch.float64)
 
 
 def _batch_size(images: Tensor) -> int:

@@ -61,8 +61,12 @@ class PixelNetwork(nn.Module):
 
     def forward(self, pixels: Tensor, plain: Tensor) -> Tensor:
         """(m, outputs) of (m, channels, *sides) float32 pixels, and of what ``plain_features`` says of them."""
+        return self.output(self.describe(pixels, plain))
+
+    def describe(self, pixels: Tensor, plain: Tensor) -> Tensor:
+        """(m, features) that the outputs are linear in."""
         maps = self.features(pixels).flatten(2)
-        return self.output(torch.cat([maps.mean(dim=2), maps.amax(dim=2), plain], dim=1))
+        return torch.cat([maps.mean(dim=2), maps.amax(dim=2), plain], dim=1)
 
 
 def plain_features(pixels: Tensor) -> Tensor:
