@@ -329,7 +329,9 @@ def _shares(text: str | None) -> dict[str, float] | None:
         except ValueError:
             sign = ""
         if not sign or not name.strip():
-            raise UsageError(f"shares are written as class=share, separated by commas, such as a=0.9,b=0.1; found {part!r}")
+            raise UsageError(
+                f"shares are written as class=share, separated by commas, such as a=0.9,b=0.1; found {part!r}"
+            )
     return found
 
 

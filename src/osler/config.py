@@ -26,7 +26,18 @@ from pydantic import (
 from osler.errors import UsageError
 from osler.units import days
 
-__all__ = ["CLASSIFIER_NAMES", "MODEL_NAMES", "DiagnosisConfig", "Duration", "Question", "StudyConfig", "Subgroup", "Tuning", "code_digest", "digest"]
+__all__ = [
+    "CLASSIFIER_NAMES",
+    "MODEL_NAMES",
+    "DiagnosisConfig",
+    "Duration",
+    "Question",
+    "StudyConfig",
+    "Subgroup",
+    "Tuning",
+    "code_digest",
+    "digest",
+]
 
 ModelName = Literal[
     "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent"
@@ -245,7 +256,9 @@ class DiagnosisConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    at: Duration = Field("0d", validate_default=True, description="Moment of prediction: what is known by then is used.")
+    at: Duration = Field(
+        "0d", validate_default=True, description="Moment of prediction: what is known by then is used."
+    )
     models: tuple[ClassifierName, ...] = Field(get_args(ClassifierName), min_length=1, description="To be compared.")
     split_by: str | None = Field(
         None, min_length=1, max_length=500, description="Record category that tells the test part. It is no predictor."

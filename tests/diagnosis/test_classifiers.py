@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from simulated import columns_cohort, mixed_cohort, picture_cohort
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -16,7 +17,6 @@ from osler.diagnosis import CLASSIFIERS, create_classifier
 from osler.diagnosis.multinomial import MultinomialRidge
 from osler.diagnosis.store import load_classifier, save_classifier
 from osler.errors import ModelError, UsageError
-from simulated import columns_cohort, mixed_cohort, picture_cohort
 
 QUICK = {"network": {"members": 2, "epochs": 2}, "boosted": {"rounds": 15}}
 
@@ -73,14 +73,13 @@ def test_a_stored_classifier_is_the_same(fitted, mixed, name, tmp_path):
 
 def test_the_same_seed_gives_the_same_network_and_the_global_stream_is_not_touched(mixed, fitted):
     torch.manual_seed(3)
-    np.random.seed(3)
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 (the stream not to touch)
     again = create_classifier("network", **QUICK["network"]).fit(mixed)
     assert np.array_equal(again.predict(mixed).probability, fitted["network"].predict(mixed).probability)
     other = create_classifier("network", random_state=1, **QUICK["network"]).fit(mixed)
     assert not np.array_equal(other.predict(mixed).probability, fitted["network"].predict(mixed).probability)
     assert torch.equal(torch.random.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
 
 
 def test_what_is_measured_later_is_not_known(mixed, fitted):
@@ -96,8 +95,9 @@ def test_the_network_finds_what_moves_about_in_pictures():
     label = test.diagnosis.label
     network = create_classifier("network", members=3, epochs=30).fit(train)
     logistic = create_classifier("logistic").fit(train)
-    assert roc_auc_score(label, network.predict(test).of("lesion")) > 0.9
-    assert roc_auc_score(label, logistic.predict(test).of("lesion")) < 0.7
+    found, simple = (roc_auc_score(label, model.predict(test).of("lesion")) for model in (network, logistic))
+    assert found > 0.93
+    assert found > simple + 0.1
 
 
 @pytest.mark.parametrize(("name", "classes"), [("logistic", 2), ("logistic", 3), ("network", 3), ("boosted", 3)])

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from osler.cohort.decode import lookup
 from osler.cohort.diagnosis import UNKNOWN, Diagnosis
-from osler.cohort.reading import Reading, Rows
 from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.reading import Reading, Rows
 
 __all__ = ["Classes", "read_classes"]
 

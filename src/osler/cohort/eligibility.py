@@ -10,8 +10,8 @@ from osler.cohort.classes import Classes, read_classes
 from osler.cohort.cohort import FlowStep
 from osler.cohort.follow_up import FollowUp, read_follow_up
 from osler.cohort.manifest import Manifest
-from osler.cohort.reading import Reading, Rows
 from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.reading import Reading, Rows
 from osler.cohort.specs import ExcludeSpec, RowsSpec, TableSpec
 
 __all__ = ["admit", "find_patients", "one_row_each"]

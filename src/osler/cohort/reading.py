@@ -149,7 +149,12 @@ class Reading:
         for broken, expected, found, remedy in (
             (damaged, "text such as 2448", "text such as 2448.0 or 1.2E+09", "Export identifiers as text."),
             (absent, "an identifier in every row", "empty cells", "Fill them in, or leave the rows out with where."),
-            (bare, f"the prefix {' or '.join(map(repr, prefixes))}", "other text", "Correct id_prefix, or leave the rows out with where."),
+            (
+                bare,
+                f"the prefix {' or '.join(map(repr, prefixes))}",
+                "other text",
+                "Correct id_prefix, or leave the rows out with where.",
+            ),
         ):
             if broken.any():
                 self.findings.add(

@@ -331,7 +331,9 @@ class ImagesSpec(TimedSpec, RowsSpec):
     first_stride: Literal[1, 2] = Field(2, description="Stride of its first convolution; MONAI's own default is 1.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
-    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient; pixels: an image archive.")
+    archive: str | None = Field(
+        None, min_length=1, description="Embedding: .npz with one vector per patient; pixels: an image archive."
+    )
 
     def _check_archive(self) -> None:
         if self.index or self.file or self.columns or self.join or self.time:

@@ -92,7 +92,8 @@ def _folds(cohort: Cohort, config: DiagnosisConfig) -> Division:
     smallest = int(counts[counts > 0].min()) if len(label) else 0
     if smallest < config.folds:
         raise UsageError(
-            f"a class has {smallest} patients, too few for {config.folds} folds: lower [diagnosis] folds, or join classes"
+            f"a class has {smallest} patients, too few for {config.folds} folds: lower [diagnosis] folds, or join "
+            "classes"
         )
     folds = np.stack([balanced_folds(label, config.folds, config.seed + r) for r in range(config.repeats)])
     splits = tuple(
@@ -100,8 +101,8 @@ def _folds(cohort: Cohort, config: DiagnosisConfig) -> Division:
     )
     again = f", {config.repeats} times" if config.repeats > 1 else ""
     sentence = (
-        f"Patients were divided at random into {config.folds} folds of equal class shares{again}; each was predicted by "
-        "classifiers that had not seen them."
+        f"Patients were divided at random into {config.folds} folds of equal class shares{again}; each was predicted "
+        "by classifiers that had not seen them."
     )
     return Division(splits, tested, folds, np.empty(0, dtype=np.int64), sentence)
 

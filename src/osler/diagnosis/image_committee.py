@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 #: Channels after each halving, and how small maps may become. A class has more examples than an event has: networks may
 #: be twice as wide and look further than those of a hazard, as cross-validation on small pictures says.
 _WIDTHS, _SMALLEST = (16, 32, 64, 64), 4
+_RATE, _BATCH = 8e-3, 32
+_WORK = 40 * 4_000 * 28 * 28  # most pixels to see in training one network
 
 
 @dataclass
@@ -82,27 +84,21 @@ class ImageCommittee:
                     held_out=held_out,
                     epochs=self.epochs,
                     patience=self.patience,
+                    rate=_RATE,
+                    batch=_BATCH,
+                    work=_WORK,
                 )
             )
             networks.append(network)
             if len(held_out):
-                scores[held_out] = contrasts(say_of(network, images[held_out]).double().numpy())
+                scores[held_out] = contrasts(say_of(network, images[held_out]).numpy())
         self.networks, self.stopped = tuple(networks), tuple(stopped)
         return scores
 
     def scores(self, pixels: NDArray[np.float32]) -> Floats:
-        """(E, m, P') scores of new images by each of E networks.
-
-        Images are looked at one by one: sums in a convolution depend, in their last bits, on how many there are.
-        """
+        """(E, m, P') scores of new images by each of E networks; each image by itself, to the bit."""
         images = self._scaled(pixels)
-        said = [
-            np.concatenate([say_of(network, image[None]).double().numpy() for image in images])
-            if len(images)
-            else np.empty((0, self.classes))
-            for network in self.networks
-        ]
-        return np.stack([contrasts(logits) for logits in said])
+        return np.stack([contrasts(say_of(network, images).numpy()) for network in self.networks])
 
     def _network(self, generator: torch.Generator) -> PixelNetwork:
         kind = {"widths": _WIDTHS, "smallest": _SMALLEST}

@@ -45,7 +45,7 @@ def without_pixels(landmark: Landmark) -> Landmark:
 
 
 def latest_images(visit: NDArray[np.int64], landmark: Landmark) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(k,) rows and (k,) positions in a block's images (at the ascending visits ``visit``): all of a row's latest visit."""
+    """(k,) rows, and (k,) positions in a block's images at the visits ``visit``: all images of a row's latest visit."""
     if not len(visit):
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     last = np.searchsorted(visit, landmark.stop, "left") - 1

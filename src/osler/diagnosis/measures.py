@@ -1,7 +1,7 @@
 """Measures of classes: how well probabilities of C classes tell n patients apart, and how near they lie to the truth.
 
-Arrays in; each measure is a value for each of M models with the influence of every patient (``Measured``), or a sentence
-that says why there is none.
+Arrays in; each measure is a value for each of M models with the influence of every patient (``Measured``), or a
+sentence that says why there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from osler.evaluation.discrimination import auc as auc_at_horizon
 from osler.evaluation.estimate import Measured
 from osler.evaluation.follow_up import FollowUp
 
-__all__ = ["MEASURES", "RANGES", "accuracy", "auc", "balanced_accuracy", "brier", "log_score", "one_vs_rest", "precision", "recall"]
+__all__ = [
+    "MEASURES",
+    "RANGES",
+    "accuracy",
+    "auc",
+    "balanced_accuracy",
+    "brier",
+    "log_score",
+    "one_vs_rest",
+    "precision",
+    "recall",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,7 +93,7 @@ def _compared(case: NDArray[np.bool_], risk: Floats, strata: Ints | None) -> Mea
 
 
 def _known(case: NDArray[np.bool_]) -> FollowUp:
-    """Classes as follow-up: the class is an event at time 1, of everybody else it is known at 1 that it did not happen."""
+    """Classes as follow-up: the class is an event at time 1; of everybody else it is known that none happened by 1."""
     return FollowUp(np.where(case, 1.0, 2.0), case.astype(np.int64), 1)
 
 
@@ -106,7 +117,9 @@ def balanced_accuracy(label: Ints, probability: Floats) -> Measured:
 def recall(label: Ints, probability: Floats, code: int) -> Measured:
     """Share of the patients of a class whose most probable class it is (sensitivity); higher is better."""
     mine = label == code
-    return _share((probability.argmax(axis=1) == code) & mine[:, None], np.repeat(mine[:, None], probability.shape[2], 1))
+    return _share(
+        (probability.argmax(axis=1) == code) & mine[:, None], np.repeat(mine[:, None], probability.shape[2], 1)
+    )
 
 
 def precision(label: Ints, probability: Floats, code: int) -> Measured:

@@ -83,8 +83,7 @@ class DiagnosisStudy:
 
     Args:
         cohort: patients with classes.
-        config: how they are divided, and by which classifiers told apart; by default what the manifest's ``[diagnosis]``
-            says.
+        config: how they are divided, and by which classifiers told apart; by default what the manifest says.
         folder: where files are written.
         prior_shift: whether probabilities are to be brought to the class shares estimated among the tested patients.
         shares: class name -> share to bring them to instead, such as those of the clinic in mind.
@@ -120,9 +119,7 @@ class DiagnosisStudy:
             )
         folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
         cache = folder / "cache" / code_digest()[:16]
-        fits = fit_classifiers(
-            self.cohort, config, division, cache=cache, workers=self.workers, tell=self._tell
-        )
+        fits = fit_classifiers(self.cohort, config, division, cache=cache, workers=self.workers, tell=self._tell)
         probabilities = {name: _gathered(division, parts) for name, parts in fits.items()}
         shift = self._shift(config, division, fits, given)
         judged = dict(probabilities)
@@ -222,9 +219,7 @@ class DiagnosisStudy:
         said: str,
         shift: ShiftFindings | None,
     ) -> dict[str, Any]:
-        notes = {
-            name: sorted({note for fit in parts for note in fit.model.notes_}) for name, parts in fits.items()
-        }
+        notes = {name: sorted({note for fit in parts for note in fit.model.notes_}) for name, parts in fits.items()}
         return {
             "cohort": self.cohort.name,
             "data_digest": self.cohort.digest,
@@ -323,8 +318,7 @@ def _labels(judged: Iterable[str]) -> dict[str, str]:
     """What to call each model."""
     names = {name: name.removesuffix(CORRECTED) for name in judged}
     return {
-        name: CLASSIFIERS[base] + (" (corrected)" if name.endswith(CORRECTED) else "")
-        for name, base in names.items()
+        name: CLASSIFIERS[base] + (" (corrected)" if name.endswith(CORRECTED) else "") for name, base in names.items()
     }
 
 

@@ -1,7 +1,7 @@
 """Image archives: one .npz of labelled images in parts, such as MedMNIST's, as a table and as pixels.
 
-The keys are ``{part}_images`` and ``{part}_labels``, for the parts train, val and test or any of one's own. Each image is
-a patient of its own: such archives name nobody. As a table an archive has the columns "image" (an identifier made of
+The keys are ``{part}_images`` and ``{part}_labels``, for the parts train, val and test or any of one's own. Each image
+is a patient of its own: such archives name nobody. As a table an archive has the columns "image" (an identifier made of
 the part and the number of the image in it), "split" (the part) and "label".
 """
 

@@ -66,7 +66,9 @@ def _roc(s: dict[str, Any]) -> list[Chart]:
     for of in dict.fromkeys(cell["class"] for cell in s["roc"]):
         mine = [cell for cell in s["roc"] if cell["class"] == of]
         at_tenth = "; ".join(f"{cell['label']} {percent(cell['points'][5]['found'])}" for cell in mine)
-        said = f"Where one in ten of the others is taken for {of}, of those who are of that class are found: {at_tenth}."
+        said = (
+            f"Where one in ten of the others is taken for {of}, of those who are of that class are found: {at_tenth}."
+        )
         findings[key(switches, {"class": of})] = said
     findings = completed(findings, switches)
     names = list(dict.fromkeys(cell["label"] for cell in s["roc"]))

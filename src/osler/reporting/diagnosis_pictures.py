@@ -1,4 +1,4 @@
-"""Pictures of saliency: the image, and over it what spoke for the positive class and against it, as PNG inside the page."""
+"""Pictures of saliency: the image, and over it what spoke for the positive class and against it, inside the page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def drawn(picture: Any, positive: str) -> dict[str, str]:
     """One picture with its map, as data URIs, and in words; of a volume the slice with the largest weights.
 
     Args:
-        picture: ``patient``, ``block``, ``observed``, ``probability``, ``pixels`` (channels, *sides), ``weight`` (*sides).
+        picture: ``patient``, ``block``, ``observed``, ``probability``, ``pixels`` (channels, *sides) and ``weight``
+            (*sides).
         positive: name of the class whose probability is told.
     """
     pixels, weight = picture.pixels, np.asarray(picture.weight, dtype=float)

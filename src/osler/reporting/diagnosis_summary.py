@@ -96,9 +96,7 @@ def _short(run: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in run.items() if key not in ("prior_shift", "choice", "verdict", "division")}
 
 
-def _table(
-    metrics: pd.DataFrame, measures: Sequence[Any], labels: Mapping[str, str], of: str
-) -> list[dict[str, Any]]:
+def _table(metrics: pd.DataFrame, measures: Sequence[Any], labels: Mapping[str, str], of: str) -> list[dict[str, Any]]:
     """Rows by model: its values by measure, of all classes together or of one."""
     here = metrics[metrics["class"] == of]
     found = {(row["model"], row["measure"]): row for row in here.to_dict("records")}
@@ -201,9 +199,7 @@ def _shift(shift: Mapping[str, Any], classes: Sequence[str], labels: Mapping[str
             "statistic": significant(found["statistic"]),
             "df": found["df"],
             "n": count(found["n"]),
-            "shares": [
-                estimate(found["shares"][c], found["lower"][c], found["upper"][c]) for c in range(len(classes))
-            ],
+            "shares": [estimate(found["shares"][c], found["lower"][c], found["upper"][c]) for c in range(len(classes))],
         }
         for model, found in shift["estimates"].items()
     ]
@@ -216,5 +212,3 @@ def _shift(shift: Mapping[str, Any], classes: Sequence[str], labels: Mapping[str
         "source": shift["source"],
         "noticed": [row["model"] for row in models if row["p"] < 0.05],
     }
-
-

@@ -57,15 +57,16 @@ def shift_words(s: Mapping[str, Any], shift: Mapping[str, Any] | None) -> list[s
         found, row = shift["estimates"][model], next(r for r in told["models"] if r["model"] == model)
         c = s["classes"].index(s["positive"])
         numbers = (
-            f"{percent(found['training'][c])} of the training patients are of class {s['positive']}; among those tested "
-            f"{row['label']} estimates {row['shares'][c]} without looking at their classes "
+            f"{percent(found['training'][c])} of the training patients are of class {s['positive']}; among those "
+            f"tested {row['label']} estimates {row['shares'][c]} without looking at their classes "
             f"(likelihood ratio {row['statistic']}, {row['told_p']})"
         )
         if found["p"] < 0.05:
             done = (
                 "Corrected probabilities are shown beside the others."
                 if told["source"]
-                else "Nothing was corrected: probabilities are those of the training shares until a correction is asked."
+                else "Nothing was corrected: probabilities are those of the training shares until a correction is "
+                "asked."
             )
             said.append(f"The class shares have shifted: {numbers}. {done}")
         else:
@@ -81,31 +82,31 @@ def methods(s: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     used = [name for name in ("shares", "logistic", "boosted", "network") if name in s["labels"]]
     about = {
         "shares": "Class shares give everybody the shares of the training patients: what knowing nothing is worth.",
-        "logistic": "Logistic regression is multinomial with one ridge penalty, chosen by five folds inside the training "
-        "part; pictures enter as principal components of their pixels, learned in training.",
-        "boosted": "Boosted trees (XGBoost) read the same columns; the number of rounds is chosen by three folds inside "
-        "the training part.",
-        "network": "The network of Osler reads pictures by small convolutional networks, each of which leaves a part of "
-        "the training patients out, on whom its training is stopped; a training picture is scored by the one network "
-        "that never saw its patient. A ridge path with a penalty for each kind of data reads these scores and all other "
-        "columns; where there are other columns, small networks correct it and stand beside it. Probabilities are the "
-        "equal mean.",
+        "logistic": "Logistic regression is multinomial with one ridge penalty, chosen by five folds inside the "
+        "training part; pictures enter as principal components of their pixels, learned in training.",
+        "boosted": "Boosted trees (XGBoost) read the same columns; the number of rounds is chosen by three folds "
+        "inside the training part.",
+        "network": "The network of Osler reads pictures by small convolutional networks, each of which leaves a part "
+        "of the training patients out, on whom its training is stopped; a training picture is scored by the one "
+        "network that never saw its patient. A ridge path with a penalty for each kind of data reads these scores and "
+        "all other columns; where there are other columns, small networks correct it and stand beside it. "
+        "Probabilities are the equal mean.",
     }
     judged = (
-        f"AUC compares pairs of patients; of many classes it is the mean over pairs of classes (Hand and Till 2001). The "
-        f"Brier score is half the squared distance to what was the case. Intervals ({s['confidence']}) come from "
+        f"AUC compares pairs of patients; of many classes it is the mean over pairs of classes (Hand and Till 2001). "
+        f"The Brier score is half the squared distance to what was the case. Intervals ({s['confidence']}) come from "
         "influence functions (of AUC DeLong's, of ICI, E50 and E90 the bootstrap)"
         + ("" if "divides itself" in run.get("division", "") else ", and hold the variation from fitting anew")
-        + ". The classifier to use is the simplest whose Brier score is within one standard error of the best. Calibration "
-        "is judged class against rest, beside the range that perfectly calibrated probabilities would show."
+        + ". The classifier to use is the simplest whose Brier score is within one standard error of the best. "
+        "Calibration is judged class against rest, beside the range that perfectly calibrated probabilities would show."
     )
     paragraphs = [str(run.get("division", "")), *(about[name] for name in used), judged]
     if s["shift"] is not None:
         paragraphs.append(
             "Class shares among the tested are estimated by maximum likelihood from their probabilities, without their "
-            "classes (EM algorithm), and held against those of training by a likelihood ratio test (Saerens, Latinne and "
-            "Decaestecker 2002). A correction multiplies the probability of each class by the ratio of its shares and "
-            "brings rows to one."
+            "classes (EM algorithm), and held against those of training by a likelihood ratio test (Saerens, Latinne "
+            "and Decaestecker 2002). A correction multiplies the probability of each class by the ratio of its shares "
+            "and brings rows to one."
         )
     return [paragraph for paragraph in paragraphs if paragraph]
 
@@ -117,23 +118,23 @@ def limits(s: Mapping[str, Any], cohort: Cohort) -> list[dict[str, str]]:
         told.append(
             {
                 "title": "One test set",
-                "text": "Intervals tell how the measures vary with the patients tested. They do not tell how they would "
-                "vary had the classifiers learned from others.",
+                "text": "Intervals tell how the measures vary with the patients tested. They do not tell how they "
+                "would vary had the classifiers learned from others.",
             }
         )
     if s["shift"] is not None and s["shift"]["noticed"]:
         text = (
-            "The estimate takes each model's probabilities as right for the training shares, and patients of a class as "
-            "alike in training and test. Where they are not, as between hospitals or devices, a shift is seen that is "
-            "none of shares, and correcting it can do harm: compare the Brier scores before and after."
+            "The estimate takes each model's probabilities as right for the training shares, and patients of a class "
+            "as alike in training and test. Where they are not, as between hospitals or devices, a shift is seen that "
+            "is none of shares, and correcting it can do harm: compare the Brier scores before and after."
         )
         told.append({"title": "What a shift of shares can be", "text": text})
     if any(len(block.visit) for block in cohort.images.values()):
         told.append(
             {
                 "title": "What pictures hold",
-                "text": "A picture also shows the device, the hospital and the marks burnt into it; a classifier may use "
-                "them. Saliency maps show where it looks, and not why.",
+                "text": "A picture also shows the device, the hospital and the marks burnt into it; a classifier may "
+                "use them. Saliency maps show where it looks, and not why.",
             }
         )
     told.append(
