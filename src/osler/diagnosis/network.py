@@ -85,7 +85,7 @@ class Network(Classifier):
         self._heads = self._more_heads(columns.values, label, part) if len(self._design.columns_) else []
 
     def _read(self, landmark: Landmark, name: str, label: Ints, part: Ints) -> Floats | None:
-        """(R, P' + 1) mean score of each row's latest images by a network that did not see it, and whether it has any."""
+        """(R, P' + 1) mean score of each row's latest images by one that did not see it, and whether it has any."""
         block = landmark.known.images[name]
         row, image = latest_images(block.visit, landmark)
         classes = int(label.max()) + 1

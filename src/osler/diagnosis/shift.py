@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from osler.diagnosis.prior_shift import PriorShift, estimate_shares, rescale
+from osler.diagnosis.prior_shift import PriorShift, estimate_shares
 
-__all__ = ["CORRECTED", "ShiftFindings", "corrected", "find_shift"]
+__all__ = ["CORRECTED", "ShiftFindings", "find_shift"]
 
 Floats = NDArray[np.float64]
 #: What is put after a model's name where its probabilities were put right.
@@ -85,12 +85,6 @@ def find_shift(
         used = {name: found.shares for name, found in estimates.items()}
     source = "" if not used else "estimated" if given is None else "given"
     return ShiftFindings(estimates, observed, used, source)
-
-
-def corrected(probability: Floats, training: Floats, shares: Floats) -> Floats:
-    """(..., n, C) probabilities brought to other shares."""
-    flat = rescale(probability.reshape(-1, probability.shape[-1]), training, shares)
-    return flat.reshape(probability.shape)
 
 
 def _told(shares: Floats) -> str:

@@ -23,9 +23,9 @@ from osler.diagnosis.choice import choose_classifier, verdict
 from osler.diagnosis.division import Division, divide
 from osler.diagnosis.evaluation import ClassEvaluation, evaluate_classes
 from osler.diagnosis.fitting import Fit, fit_classifiers, fit_everyone
-from osler.diagnosis.prior_shift import given_shares
+from osler.diagnosis.prior_shift import given_shares, rescale
 from osler.diagnosis.saliency import Picture, explain_images
-from osler.diagnosis.shift import CORRECTED, ShiftFindings, corrected, find_shift
+from osler.diagnosis.shift import CORRECTED, ShiftFindings, find_shift
 from osler.diagnosis.store import save_classifier
 from osler.errors import UsageError
 from osler.evaluation.comparison import Choice
@@ -124,7 +124,7 @@ class DiagnosisStudy:
         shift = self._shift(config, division, fits, given)
         judged = dict(probabilities)
         for name, shares in ({} if shift is None else shift.used).items():
-            judged[name + CORRECTED] = corrected(probabilities[name], fits[name][0].model.shares_, shares)
+            judged[name + CORRECTED] = _gathered(division, fits[name], shares)
         evaluation = evaluate_classes(
             told.label[division.tested],
             judged,
@@ -246,13 +246,14 @@ class DiagnosisStudy:
             self.progress(what, done, total)
 
 
-def _gathered(division: Division, parts: list[Fit]) -> Floats:
-    """(R, n, C) probabilities of the tested patients, in the order of their positions."""
+def _gathered(division: Division, parts: list[Fit], shares: Floats | None = None) -> Floats:
+    """(R, n, C) probabilities of the tested patients, in the order of their positions; brought to other ``shares``."""
     repeats = max(fit.split.repeat for fit in parts) + 1
     out = np.full((repeats, len(division.tested), parts[0].probability.shape[1]), np.nan)
     for fit in parts:
         at = np.searchsorted(division.tested, fit.split.test)
-        out[fit.split.repeat, at] = fit.probability[: len(at)]
+        found = fit.probability[: len(at)]
+        out[fit.split.repeat, at] = found if shares is None else rescale(found, fit.model.shares_, shares)
     return out
 
 
