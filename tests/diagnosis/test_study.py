@@ -219,3 +219,22 @@ def test_the_command_line_runs_a_study_and_refuses_what_is_none(films, tmp_path)
     refused = run(app, [*asked, "--shares", "nonsense"])
     assert isinstance(refused.exception, UsageError)
     assert isinstance(run(app, ["run", str(films), "--out", str(tmp_path / "x")]).exception, UsageError)
+
+
+def test_pictures_on_both_sides_of_the_division_are_noticed(films, study):
+    assert study.twins == 0
+    assert study.apart is None
+    path = films / "twins"
+    path.mkdir()
+    arrays = dict(np.load(films / "films.npz", allow_pickle=False))
+    arrays["test_images"] = arrays["test_images"].copy()
+    arrays["test_images"][:30] = arrays["train_images"][:30]  # the same, a little darker
+    arrays["test_images"][:30] = (arrays["test_images"][:30] * 0.9).astype(np.uint8)
+    np.savez(path / "films.npz", **arrays)
+    (path / "cohort.toml").write_text(MANIFEST)
+    cohort = read_cohort(path)
+    config = cohort.question.model_copy(update={"models": ("logistic",)})
+    result = DiagnosisStudy(cohort, config, folder=path / "out", workers=1).run()
+    assert result.twins == 30
+    assert result.apart.metrics["n"].eq(210).all()
+    assert "30 of the 240 patients judged have a picture" in result.report.read_text()

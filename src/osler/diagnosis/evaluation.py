@@ -83,6 +83,7 @@ def evaluate_classes(
     *,
     positive: int | None = None,
     folds: ArrayLike | None = None,
+    calibration: bool = True,
     level: float = 0.95,
     replicates: int = 200,
     random_state: int = 0,
@@ -98,6 +99,7 @@ def evaluate_classes(
         positive: code of the class that is looked for; the last if not given.
         folds: (n,) or (R, n) labels of the fold in which each patient was held out: AUC then compares within a fold,
             and intervals hold the variation from fitting the models anew.
+        calibration: whether calibration is judged too, which takes longest.
         level: of the intervals, which come from influence functions, and of ICI, E50 and E90 from the bootstrap.
         replicates: of the bootstrap.
         random_state: its seed.
@@ -125,7 +127,7 @@ def evaluate_classes(
             told.add(classes[code], name, [measure(codes, p, code) for p in stacked])
     matrix = confusion(codes, {name: p.mean(axis=0) for name, p in arrays.items()}, classes)
     told.withhold(matrix)
-    judged = [c for c in (order[:1] if len(classes) == 2 else order) if (codes == c).any()]
+    judged = [c for c in (order[:1] if len(classes) == 2 else order) if calibration and (codes == c).any()]
     options = {"level": level, "replicates": replicates, "random_state": random_state}
     parts = []
     for done, c in enumerate(judged):

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 #: be twice as wide and look further than those of a hazard, as cross-validation on small pictures says.
 _WIDTHS, _SMALLEST = (16, 32, 64, 64), 4
 _RATE, _BATCH = 8e-3, 32
-_WORK = 40 * 4_000 * 28 * 28  # most pixels to see in training one network
+_WORK = 16 * 4_000 * 28 * 28  # most pixels to see in training one network
 
 
 @dataclass
@@ -50,7 +50,7 @@ class ImageCommittee:
     shape: tuple[int, ...]
     classes: int
     augmentation: Augmentation = field(default_factory=Augmentation)
-    epochs: int = 40
+    epochs: int = 60
     patience: int = 12
     centre: float = 0.0
     spread: float = 1.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 
-__all__ = ["latest_images", "pixel_blocks", "with_plain_pixels", "without_pixels"]
+__all__ = ["coarse_pixels", "latest_images", "pixel_blocks", "with_plain_pixels", "without_pixels"]
 
 #: Sides longer than this are averaged over squares (cubes) before components are taken of the pixels.
 _LONGEST_SIDE = 32
@@ -32,9 +32,7 @@ def with_plain_pixels(landmark: Landmark) -> Landmark:
         if block.vectors is not None:
             images[name] = block.vectors
             continue
-        coarse = _coarse(block.values)
-        values = coarse.reshape(len(coarse), int(np.prod(coarse.shape[1:])))
-        images[name] = Images(name, "embedding", block.visit, values, label=block.label)
+        images[name] = Images(name, "embedding", block.visit, coarse_pixels(block.values), label=block.label)
     return replace(landmark, known=replace(landmark.known, images=images))
 
 
@@ -58,8 +56,8 @@ def latest_images(visit: NDArray[np.int64], landmark: Landmark) -> tuple[NDArray
     return rows, np.repeat(first, count) + np.arange(count.sum()) - before
 
 
-def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pixels (m, channels, *sides) averaged over blocks, until no side is longer than ``_LONGEST_SIDE``."""
+def coarse_pixels(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(m, p) of pixels (m, channels, *sides), averaged over blocks until no side is longer than ``_LONGEST_SIDE``."""
     for axis in range(2, values.ndim):
         side = values.shape[axis]
         step = -(-side // _LONGEST_SIDE)
@@ -69,4 +67,4 @@ def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
             shape = [1] * values.ndim
             shape[axis] = len(edges)
             values = np.add.reduceat(values, edges, axis=axis) / width.reshape(shape)
-    return values
+    return values.reshape(len(values), int(np.prod(values.shape[1:])))

@@ -60,7 +60,7 @@ class Network(Classifier):
         self,
         *,
         members: int = 5,
-        epochs: int = 40,
+        epochs: int = 60,
         patience: int = 12,
         components: int = 50,
         at: float = 0.0,

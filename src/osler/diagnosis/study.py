@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cells import SMALLEST
 from osler.cohort.cohort import Cohort
+from osler.cohort.diagnosis import Diagnosis
 from osler.config import CLASSIFIER_NAMES, DiagnosisConfig, code_digest, digest
 from osler.diagnosis import CLASSIFIERS
 from osler.diagnosis.base import Classifier
@@ -27,6 +29,7 @@ from osler.diagnosis.prior_shift import given_shares, rescale
 from osler.diagnosis.saliency import Picture, explain_images
 from osler.diagnosis.shift import CORRECTED, ShiftFindings, find_shift
 from osler.diagnosis.store import save_classifier
+from osler.diagnosis.twins import twins
 from osler.errors import UsageError
 from osler.evaluation.comparison import Choice
 from osler.fitting import write_whole
@@ -51,6 +54,8 @@ class DiagnosisResult:
         shift: class shares in training and among the tested; None where folds make them equal.
         run: provenance: digests, versions, seed, notes.
         pictures: saliency maps, where asked for.
+        twins: how many of the tested have a picture that all but lies in the training part; None if not looked for.
+        apart: the evaluation without them, where there are any and enough others.
     """
 
     folder: Path
@@ -60,6 +65,8 @@ class DiagnosisResult:
     shift: ShiftFindings | None
     run: dict[str, Any]
     pictures: tuple[Picture, ...] = field(default=(), repr=False)
+    twins: int | None = None
+    apart: ClassEvaluation | None = field(default=None, repr=False)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -136,6 +143,7 @@ class DiagnosisStudy:
             random_state=config.seed,
             progress=self.progress,
         )
+        alike = twins(self.cohort, division)
         order = sorted(config.models, key=CLASSIFIER_NAMES.index)
         choice = choose_classifier(evaluation, order, CLASSIFIERS)
         run = self._provenance(config, division, fits, choice, verdict(evaluation, order, CLASSIFIERS), shift)
@@ -148,6 +156,8 @@ class DiagnosisStudy:
             shift=shift,
             run=run,
             pictures=self._pictures(config, fits),
+            twins=None if alike is None else int(alike.sum()),
+            apart=_apart(told, division, probabilities, alike, config),
         )
         _write(result, self.cohort, config, model, division, judged, _seconds(fits))
         return result
@@ -246,6 +256,31 @@ class DiagnosisStudy:
             self.progress(what, done, total)
 
 
+def _apart(
+    told: Diagnosis,
+    division: Division,
+    probabilities: Mapping[str, Floats],
+    alike: NDArray[np.bool_] | None,
+    config: DiagnosisConfig,
+) -> ClassEvaluation | None:
+    """The evaluation of those without a twin in training, where there are twins and ten others of each class."""
+    if alike is None or not alike.any():
+        return None
+    label = told.label[division.tested][~alike]
+    counts = np.bincount(label, minlength=len(told.classes))
+    if counts[np.unique(told.label[division.tested])].min() < SMALLEST:
+        return None
+    return evaluate_classes(
+        label,
+        {name: p[:, ~alike] for name, p in probabilities.items()},
+        told.classes,
+        positive=told.positive,
+        folds=None if division.folds is None else division.folds[:, ~alike],
+        calibration=False,
+        level=config.confidence,
+    )
+
+
 def _gathered(division: Division, parts: list[Fit], shares: Floats | None = None) -> Floats:
     """(R, n, C) probabilities of the tested patients, in the order of their positions; brought to other ``shares``."""
     repeats = max(fit.split.repeat for fit in parts) + 1
@@ -309,6 +344,8 @@ def _write(
             confidence=config.confidence,
             shift=None if result.shift is None else result.shift.to_dict(),
             pictures=result.pictures,
+            twins=result.twins,
+            apart=None if result.apart is None else result.apart.metrics,
         ),
     )
     text = json.dumps({**run, "fit_seconds": seconds}, indent=2, sort_keys=True)

@@ -51,6 +51,8 @@ def write_diagnosis_report(
     confidence: float = 0.95,
     shift: Mapping[str, Any] | None = None,
     pictures: Sequence[Any] = (),
+    twins: int | None = None,
+    apart: pd.DataFrame | None = None,
     as_of: str | None = None,
 ) -> Path:
     """Write the report of a study of classes as one HTML file; the same arguments give the same bytes.
@@ -67,6 +69,8 @@ def write_diagnosis_report(
         run: provenance: digests, versions, seed, "division", "verdict", "notes".
         confidence: level of intervals.
         shift: "estimates", "observed", "used", "source": class shares in training and test. None has no section.
+        twins: how many of the tested have a picture that all but lies in the training part too.
+        apart: "metrics" of the evaluation without them.
         pictures: images of tested patients with the weights of their pixels.
         as_of: a date to print, as text; none is read from the clock.
 
@@ -90,6 +94,8 @@ def write_diagnosis_report(
         confidence=confidence,
         shift=shift,
         pictures=pictures,
+        twins=twins,
+        apart=apart,
         as_of=as_of,
     )
     parts = {"differences": "comparisons", "shift": "shift", "saliency": "pictures"}

@@ -14,7 +14,7 @@ from osler.cohort.cohort import Cohort
 from osler.evaluation.comparison import Choice
 from osler.reporting.diagnosis_measures import OF_ALL, OF_CALIBRATION, OF_CLASS
 from osler.reporting.diagnosis_pictures import drawn
-from osler.reporting.diagnosis_words import answer, limits, methods, p_value, shift_words
+from osler.reporting.diagnosis_words import answer, limits, methods, p_value, shift_words, twins_words
 from osler.reporting.frames import numbers, real, remark, split
 from osler.reporting.participants import participant_flow
 from osler.reporting.provenance import provenance
@@ -40,6 +40,8 @@ def diagnosis_summary(
     confidence: float,
     shift: Mapping[str, Any] | None,
     pictures: Sequence[Any],
+    twins: int | None,
+    apart: pd.DataFrame | None,
     as_of: str | None,
 ) -> dict[str, Any]:
     """Everything the page says; ``write_diagnosis_report`` tells what the arguments are."""
@@ -77,6 +79,8 @@ def diagnosis_summary(
         "roc": _roc(label, probabilities, told.classes, classes, labels),
         "confusion": _confusion(frames["confusion"], told.classes, labels),
         "shift": None if shift is None else _shift(shift, told.classes, labels),
+        "twins": twins_words(twins, len(tested)),
+        "apart": [] if apart is None else _table(apart, OF_ALL, labels, ""),
         "pictures": [drawn(picture, positive) for picture in pictures],
         "notes": [note for found in run.get("notes", {}).values() for note in found],
         "provenance": provenance(_short(run), labels, cohort),

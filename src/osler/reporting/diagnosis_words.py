@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from osler.cells import SMALLEST
 from osler.cohort.cohort import Cohort
 from osler.evaluation.comparison import Choice
 from osler.reporting.diagnosis_measures import MEASURES
 from osler.reporting.words import capitalise, interval, joined, known, percent, significant
 
-__all__ = ["answer", "limits", "methods", "p_value", "shift_words"]
+__all__ = ["answer", "limits", "methods", "p_value", "shift_words", "twins_words"]
 
 
 def answer(s: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
@@ -75,6 +76,17 @@ def shift_words(s: Mapping[str, Any], shift: Mapping[str, Any] | None) -> list[s
     if told["source"] == "given":
         said.insert(0, "Probabilities are also shown for the class shares that were given.")
     return said
+
+
+def twins_words(twins: int | None, tested: int) -> str:
+    """How many of the tested have a picture that all but lies in the training part; empty where none has."""
+    if not twins:
+        return ""
+    many = f"{twins:,}" if twins >= SMALLEST else f"Fewer than {SMALLEST}"
+    return (
+        f"{many} of the {tested:,} patients judged have a picture that correlates by more than 0.99 with one that was "
+        "learned from: probably the same patient, or the same picture twice. Memory passes for skill there."
+    )
 
 
 def methods(s: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
