@@ -266,6 +266,9 @@ def report(
     patient: Annotated[str, typer.Option(help="Identifier or pseudonym.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     root: Root = None,
+    saliency: Annotated[
+        bool, typer.Option("--saliency", help="Also show where the latest images raise and lower the hazard.")
+    ] = False,
 ) -> None:
     """One patient's report: risk over time, course and forecast, what drives the risk, plan."""
     from osler.cohort.tables import read_cohort
@@ -273,7 +276,8 @@ def report(
     from osler.reporting import report_patient
 
     person = read_cohort(cohort, root, outcome=False).patient(patient)
-    typer.echo(f"Wrote {report_patient(out, model=load_model(model), patient=person, at=at)}.")
+    written = report_patient(out, model=load_model(model), patient=person, at=at, saliency=saliency)
+    typer.echo(f"Wrote {written}.")
 
 
 @app.command(epilog=_examples("osler plan reports/demo/model.osler data/demo --patient P0001 --at 2y"))

@@ -96,3 +96,28 @@ def test_state_round_trip_gives_the_same_bits(fitted):
 
 def test_no_image_no_score(fitted):
     assert fitted[0].scores(np.empty((0, 1, SIZE, SIZE), dtype=np.float32)).shape == (0, 2)
+
+
+def test_shares_of_pixels_add_up_to_the_score_and_lie_on_the_disc(fitted):
+    reader, _, _ = fitted
+    pixels, _, trait = _images(30, 14)
+    found = reader.attribute(pixels[np.argsort(-np.abs(trait))[:6]], 1)
+    assert found.maps.shape == (6, SIZE, SIZE)
+    assert (found.error <= 0.05 * np.abs(found.maps).sum(axis=(1, 2))).all()
+    middle = np.abs(found.maps[:, 3:-3, 3:-3]).sum() / np.abs(found.maps).sum()
+    assert middle > 1.3 * (SIZE - 6) ** 2 / SIZE**2
+    assert (reader.attribute(pixels[:1], 2).maps == 0).all() or reader.useful[1]
+
+
+def test_volumes_are_read_as_pictures_are():
+    pixels, outcome, trait = _images(240, 15)
+    edges = bin_edges(outcome, 800.0, 6)
+    volumes = np.repeat(pixels[:, :, None], 8, axis=2)
+    reader = ImageReader((1, 8, SIZE, SIZE), 2)
+    reader.fit(volumes, follow_up(outcome, edges), edges, np.arange(240) % 3, seed=1)
+    assert reader.useful[0]
+    scores = reader.scores(volumes[:20])
+    np.testing.assert_array_equal(ImageReader.from_state(reader.state()).scores(volumes[:20]), scores)
+    np.testing.assert_array_equal(reader.scores(volumes[3:4])[0], scores[3])
+    assert np.corrcoef(reader.scores(volumes)[:, 0], trait)[0, 1] > 0.5
+    assert reader.attribute(volumes[:1]).maps.shape == (1, 8, SIZE, SIZE)

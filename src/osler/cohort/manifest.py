@@ -12,10 +12,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from osler.cohort.actions import ActionSpec, ContraindicationSpec, EffectSpec
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.manifest_errors import explain
 from osler.cohort.manifest_rules import clashes_of
 from osler.cohort.outcome_specs import OutcomeSpec
-from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, RecordSpec, VisitsSpec
+from osler.cohort.specs import CohortSpec, GenomicsSpec, RecordSpec, VisitsSpec
 from osler.config import DiagnosisConfig, StudyConfig
 from osler.errors import DataError, UsageError, Violation
 

@@ -16,11 +16,11 @@ from osler.diagnosis.inputs import latest_images
 from osler.diagnosis.network import Network
 from osler.errors import UsageError
 from osler.vision.network import plain_features
+from osler.vision.saliency import integrated_gradients
 
 __all__ = ["Picture", "explain_images"]
 
 Floats = NDArray[np.float64]
-_STEPS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,9 @@ class Picture:
         observed: the class that was the case; empty where it is not known.
         probability: of the positive class, by the whole network.
         pixels: (channels, *sides) in [0, 1].
-        weight: (*sides) contributions of pixels to the log odds of the positive class; they are as large as it moves
-            when the picture fades to the mean grey of the training images.
+        weight: (*sides) shares of the pixels in the log odds of the positive class, as the image networks see them,
+            over those of pictures alike from afar (``osler.vision.saliency``).
+        difference: how much higher these log odds are.
     """
 
     patient: str
@@ -43,6 +44,7 @@ class Picture:
     probability: float
     pixels: NDArray[np.float32]
     weight: Floats
+    difference: float
 
 
 def explain_images(model: Classifier, cohort: Cohort, positions: NDArray[np.int64], count: int) -> tuple[Picture, ...]:
@@ -74,6 +76,8 @@ def explain_images(model: Classifier, cohort: Cohort, positions: NDArray[np.int6
         for k in chosen:
             label = told.label[positions[row[k]]]
             pixels = block.values[image[first[k]]]
+            at = int(np.searchsorted(model.present_, model.positive_))
+            weight, difference = _contributions(committee, pixels, at)
             pictures.append(
                 Picture(
                     patient=str(part.pseudonyms[row[k]]),
@@ -81,25 +85,23 @@ def explain_images(model: Classifier, cohort: Cohort, positions: NDArray[np.int6
                     observed=told.classes[label] if label >= 0 else "",
                     probability=float(probability[row[k]]),
                     pixels=pixels,
-                    weight=_contributions(committee, pixels, int(np.searchsorted(model.present_, model.positive_))),
+                    weight=weight,
+                    difference=difference,
                 )
             )
     return tuple(pictures)
 
 
-def _contributions(committee: ImageCommittee, pixels: NDArray[np.float32], positive: int) -> Floats:
-    """(*sides) integrated gradients of the log odds of one class, mean over the committee.
+def _contributions(committee: ImageCommittee, pixels: NDArray[np.float32], positive: int) -> tuple[Floats, float]:
+    """(*sides) shares of the pixels in the log odds of one class, mean over the committee; and what they explain."""
 
-    Sundararajan M, Taly A, Yan Q. ICML 2017:3319-3328.
-    """
-    image = committee.scaled(pixels[None])
-    steps = (torch.arange(_STEPS) + 0.5) / _STEPS
-    path = (steps.view(-1, *[1] * (image.ndim - 1)) * image).requires_grad_()
-    total: Tensor = torch.zeros_like(image[0])
-    for network in committee.networks:
-        logits = network(path, plain_features(path))
-        others = [code for code in range(logits.shape[1]) if code != positive]
-        odds = logits[:, positive] - torch.logsumexp(logits[:, others], dim=1)
-        (gradient,) = torch.autograd.grad(odds.sum(), path)
-        total = total + gradient.mean(dim=0) * image[0] / len(committee.networks)
-    return total.sum(dim=0).double().numpy()
+    def log_odds(images: Tensor) -> Tensor:
+        total = torch.zeros(len(images))
+        for network in committee.networks:
+            logits = network(images, plain_features(images))
+            others = [code for code in range(logits.shape[1]) if code != positive]
+            total = total + logits[:, positive] - torch.logsumexp(logits[:, others], dim=1)
+        return total / len(committee.networks)
+
+    found = integrated_gradients(log_odds, committee.scaled(pixels[None]))
+    return found.maps[0], float(found.difference[0])

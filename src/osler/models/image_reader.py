@@ -8,6 +8,7 @@ patients left out are set to zero: images that tell nothing say nothing.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -19,7 +20,8 @@ from torch import Tensor
 from osler.models.hazard import FollowUp, HazardLoss, event_rates, steps
 from osler.models.pixel_training import say_of, train_pixels
 from osler.vision.augmentation import Augmentation
-from osler.vision.network import PixelNetwork
+from osler.vision.network import PixelNetwork, plain_features
+from osler.vision.saliency import Attribution, integrated_gradients
 
 __all__ = ["ImageReader"]
 
@@ -93,6 +95,20 @@ class ImageReader:
         said = [say_of(network, images).numpy() for network in self.networks]
         each = [own - mean for own, mean in zip(said, self.means, strict=True)]
         return np.mean(each, axis=0) * self.stretch * self.useful
+
+    def attribute(self, pixels: NDArray[np.float32], cause: int = 1) -> Attribution:
+        """Shares of the pixels of (m, *shape) images in their score of a cause (1..K), in log hazard ratio.
+
+        All are zero where the score is, because images told nothing of that cause.
+        """
+        networks = [copy.deepcopy(network).double().eval() for network in self.networks]
+        factor = float(self.stretch[cause - 1] * self.useful[cause - 1]) / len(networks)
+
+        def say(images: Tensor) -> Tensor:
+            plain = plain_features(images)
+            return factor * torch.stack([network(images, plain)[:, cause - 1] for network in networks]).sum(dim=0)
+
+        return integrated_gradients(say, self._scaled(pixels).double())
 
     def _scaled(self, pixels: NDArray[np.float32]) -> Tensor:
         return (torch.from_numpy(np.ascontiguousarray(pixels)) - self.centre) / self.spread

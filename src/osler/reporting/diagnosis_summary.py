@@ -13,7 +13,7 @@ from osler.cells import SMALLEST, WITHHELD
 from osler.cohort.cohort import Cohort
 from osler.evaluation.comparison import Choice
 from osler.reporting.diagnosis_measures import OF_ALL, OF_CALIBRATION, OF_CLASS
-from osler.reporting.diagnosis_pictures import drawn
+from osler.reporting.diagnosis_pictures import class_pictures
 from osler.reporting.diagnosis_words import answer, limits, methods, p_value, shift_words, twins_words
 from osler.reporting.frames import numbers, real, remark, split
 from osler.reporting.participants import participant_flow
@@ -81,7 +81,7 @@ def diagnosis_summary(
         "shift": None if shift is None else _shift(shift, told.classes, labels),
         "twins": twins_words(twins, len(tested)),
         "apart": [] if apart is None else _table(apart, OF_ALL, labels, ""),
-        "pictures": [drawn(picture, positive) for picture in pictures],
+        "pictures": class_pictures(pictures, positive),
         "notes": [note for found in run.get("notes", {}).values() for note in found],
         "provenance": provenance(_short(run), labels, cohort),
         "as_of": as_of,
