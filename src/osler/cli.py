@@ -186,6 +186,39 @@ def diagnose(
 
 @app.command(
     epilog=_examples(
+        "osler classify reports/pneumoniamnist/model.osler new_films --out probabilities.csv",
+        "osler classify model.osler new_films --out probabilities.parquet --prior-shift",
+    )
+)
+def classify(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model.osler written by `osler diagnose`.")],
+    cohort: CohortFolder,
+    out: Annotated[Path, typer.Option(help="Table to write: .csv or .parquet.")],
+    root: Root = None,
+    prior_shift: Annotated[
+        bool,
+        typer.Option("--prior-shift", help="Bring probabilities to the class shares estimated among these patients."),
+    ] = False,
+    shares: Annotated[
+        str | None, typer.Option(help="Bring probabilities to these class shares: normal=0.9,pneumonia=0.1.")
+    ] = None,
+) -> None:
+    """Class probabilities of every patient, by pseudonym; tells whether class shares differ from those of training."""
+    from osler.cohort.tables import read_cohort
+    from osler.diagnosis.scoring import classify as classify_cohort
+    from osler.diagnosis.shift import told_shift
+    from osler.diagnosis.store import load_classifier
+
+    fitted, asked = load_classifier(model), _shares(shares)
+    patients = read_cohort(cohort, root, outcome=False)
+    found = classify_cohort(fitted, patients, out, prior_shift=prior_shift, shares=asked)
+    typer.echo(f"Wrote probabilities of {len(patients)} patients to {out}.")
+    for sentence in filter(None, [told_shift({fitted.name: found}, corrected=prior_shift or asked is not None)]):
+        typer.echo(sentence)
+
+
+@app.command(
+    epilog=_examples(
         "osler evaluate reports/rotterdam/model.osler data/gbsg --root /data",
         "osler evaluate model.osler other_cohort --at 0y --at 2y --horizons 3y,5y --no-update",
         "osler evaluate their_predictions.csv my_cohort --out reports/theirs",

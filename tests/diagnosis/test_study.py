@@ -221,6 +221,23 @@ def test_the_command_line_runs_a_study_and_refuses_what_is_none(films, tmp_path)
     assert isinstance(run(app, ["run", str(films), "--out", str(tmp_path / "x")]).exception, UsageError)
 
 
+def test_a_stored_classifier_classifies_new_patients_and_notices_their_shares(films, study, tmp_path):
+    run, out = CliRunner().invoke, tmp_path / "p.csv"
+    done = run(app, ["classify", str(study.model), str(films), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "Nothing was corrected" in done.output
+    table = pd.read_csv(out)
+    shown = study.predictions.query("model == @study.choice.model").set_index(["patient", "class"])["probability"]
+    mine = table.set_index(["patient", "class"])["probability"].loc[shown.index]
+    np.testing.assert_allclose(mine, shown, rtol=1e-12)
+    corrected = tmp_path / "q.parquet"
+    asked = ["classify", str(study.model), str(films), "--out", str(corrected), "--shares", "none=0.95,lesion=0.05"]
+    assert run(app, asked).exit_code == 0
+    lesion = pd.read_parquet(corrected).query("`class` == 'lesion'")["probability"]
+    assert lesion.mean() < table.query("`class` == 'lesion'")["probability"].mean() - 0.1
+    assert isinstance(run(app, [*asked[:4], str(tmp_path / "x.txt")]).exception, UsageError)
+
+
 def test_pictures_on_both_sides_of_the_division_are_noticed(films, study):
     assert study.twins == 0
     assert study.apart is None

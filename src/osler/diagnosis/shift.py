@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from osler.diagnosis.prior_shift import PriorShift, estimate_shares
 
-__all__ = ["CORRECTED", "ShiftFindings", "find_shift"]
+__all__ = ["CORRECTED", "ShiftFindings", "find_shift", "told_shift"]
 
 Floats = NDArray[np.float64]
 #: What is put after a model's name where its probabilities were put right.
@@ -37,12 +37,7 @@ class ShiftFindings:
     @property
     def sentence(self) -> str:
         """Which models notice a shift, for a terminal; empty where none does."""
-        seen = [(name, found) for name, found in self.estimates.items() if found.noticed]
-        if not seen:
-            return ""
-        told = "; ".join(f"{name} estimates {_told(found.shares)}, p {found.p:.2g}" for name, found in seen)
-        done = "" if self.used else " Nothing was corrected; --prior-shift does it."
-        return f"Class shares have shifted from {_told(seen[0][1].training)} in training: {told}.{done}"
+        return told_shift(self.estimates, corrected=bool(self.used))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -85,6 +80,16 @@ def find_shift(
         used = {name: found.shares for name, found in estimates.items()}
     source = "" if not used else "estimated" if given is None else "given"
     return ShiftFindings(estimates, observed, used, source)
+
+
+def told_shift(estimates: Mapping[str, PriorShift], *, corrected: bool) -> str:
+    """Which models notice a shift, and whether it was corrected; empty where none does."""
+    seen = [(name, found) for name, found in estimates.items() if found.noticed]
+    if not seen:
+        return ""
+    told = "; ".join(f"{name} estimates {_told(found.shares)}, p {found.p:.2g}" for name, found in seen)
+    done = "" if corrected else " Nothing was corrected; --prior-shift does it."
+    return f"Class shares have shifted from {_told(seen[0][1].training)} in training: {told}.{done}"
 
 
 def _told(shares: Floats) -> str:
