@@ -28,7 +28,7 @@ def columns_cohort(n: int, seed: int, classes: int = 2) -> tuple[Cohort, np.ndar
 
 
 def picture_cohort(n: int, seed: int, share: float = 0.5) -> Cohort:
-    """Pictures of noise, nine in ten of class "lesion", and one in ten others, with a bright blob at a place of its own.
+    """Pictures of noise; nine in ten of class "lesion" and one in ten others have a bright blob at a place of its own.
 
     Within a class pictures are alike whatever its share, so that a change of ``share`` is a pure prior shift.
     """
