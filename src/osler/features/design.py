@@ -115,11 +115,15 @@ class Design:
         ]
         return np.column_stack([*(part.transform(landmark) for part in self._parts), *moments])
 
-    def penalty_groups(self) -> dict[str, NDArray[np.int64]]:
-        """Modality -> positions of its columns, in column order; a caller may give each its own penalty."""
+    def penalty_groups(self, *, by_kind: bool = False) -> dict[str, NDArray[np.int64]]:
+        """Modality -> positions of its columns, in column order; a caller may give each its own penalty.
+
+        With ``by_kind`` a modality's levels, splines, means, slopes and rhythm are groups of their own.
+        """
         groups: dict[str, list[int]] = {}
         for i, column in enumerate(self.columns_):
-            groups.setdefault(column.modality, []).append(i)
+            fine = by_kind and column.modality != "landmark"
+            groups.setdefault(f"{column.modality}.{column.kind}" if fine else column.modality, []).append(i)
         return {name: np.array(members, dtype=np.int64) for name, members in groups.items()}
 
     def state(self) -> dict[str, Any]:

@@ -67,8 +67,13 @@ def bin_edges(outcome: Outcome, horizon: float, most: int) -> Floats:
 
 
 def steps(edges: Floats) -> Floats:
-    """(B,) mid-points of the bins on [-1, 1], the time that changing effects are linear in."""
-    return (edges[1:] + edges[:-1]) / edges[-1] - 1.0
+    """(B,) the time that changing effects are linear in: the bins, evenly on [-1, 1].
+
+    As bins lie half way between even steps and equal numbers of events, so does this clock: where many events come
+    early, effects may change early.
+    """
+    n_bins = len(edges) - 1
+    return (2.0 * np.arange(n_bins) + 1.0) / n_bins - 1.0
 
 
 def follow_up(outcome: Outcome, edges: Floats) -> FollowUp:

@@ -56,17 +56,18 @@ class Inputs:
         readers: of the image blocks whose pixels are read.
         components: most principal components of a genomic or embedding block.
         unit: days that count as one unit of time between visits.
+        splines: knots of linear splines on numbers.
 
     Attributes:
         columns_: meaning of the P columns.
     """
 
-    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float) -> None:
-        self.readers, self.components, self.unit = readers, components, unit
+    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float, splines: int = 0) -> None:
+        self.readers, self.components, self.unit, self.splines = readers, components, unit, splines
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn from training rows whose images were read already (by networks that did not see the patient)."""
-        self.design = Design(components=self.components).fit(landmark)
+        self.design = Design(components=self.components, splines=self.splines).fit(landmark)
         self.visits = VisitEncoder(self.unit).fit(landmark.known, self._readings(landmark))
         self.columns_ = self.design.columns_
         return self
@@ -100,8 +101,13 @@ class Inputs:
         return self.transform(self.read(nothing)).columns[0]
 
     def blocks(self) -> dict[str, Ints]:
-        """Columns by modality, the unit of penalties."""
+        """Columns by modality."""
         return self.design.penalty_groups()
+
+    def groups(self, *, splines: bool) -> dict[str, Ints]:
+        """Columns that share a penalty, with or without the splines."""
+        groups = self.design.penalty_groups(by_kind=True)
+        return {name: columns for name, columns in groups.items() if splines or not name.endswith(".spline")}
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
@@ -109,6 +115,7 @@ class Inputs:
         return {
             "components": self.components,
             "unit": self.unit,
+            "splines": self.splines,
             "readers": readers,
             "design": self.design.state(),
             "visits": self.visits.state(),
@@ -118,8 +125,8 @@ class Inputs:
     def from_state(cls, state: dict[str, Any], schema: Schema) -> Self:
         """The inverse of ``state``."""
         readers = {name: ImageReader.from_state(data) for name, data in state["readers"].items()}
-        inputs = cls(readers, components=state["components"], unit=state["unit"])
-        inputs.design = Design(components=state["components"]).restore(state["design"])
+        inputs = cls(readers, components=state["components"], unit=state["unit"], splines=state["splines"])
+        inputs.design = Design(components=state["components"], splines=state["splines"]).restore(state["design"])
         inputs.visits = VisitEncoder.from_state(state["visits"], schema.visits)
         inputs.columns_ = inputs.design.columns_
         return inputs
@@ -146,7 +153,7 @@ class HeadRows:
     @classmethod
     def of(cls, inputs: Inputs, wide: list[str], n_causes: int) -> Self:
         """Decide by modality; ``wide`` names the wide ones."""
-        narrow = [i for i, column in enumerate(inputs.columns_) if column.modality not in wide]
+        narrow = [i for i, c in enumerate(inputs.columns_) if c.modality not in wide and c.kind != "spline"]
         scored = tuple(name for name in inputs.blocks() if name != "landmark")
         modality = [inputs.columns_[i].modality for i in narrow] + [name for name in scored for _ in range(n_causes)]
         return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))

@@ -31,7 +31,8 @@ from osler.models.committee import Committee, Shape
 from osler.models.encoders import ImageReader
 from osler.models.forecast import ForecastPath, forecast_table, pairs, past
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
-from osler.models.hazard_ridge import CauseRidge, RidgeFit, fit_ridge
+from osler.models.hazard import steps as times
+from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
@@ -46,6 +47,8 @@ Ints = NDArray[np.int64]
 _NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
 _READERS = 3  # networks that read an image block, each without a third of the patients
 _LEAST_IMAGE_EVENTS = 10
+_LEAST_SPLINE_EVENTS = 100
+_CLEARLY = 1.0  # standard errors by which a curved path must predict better to be the only one
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
 
@@ -66,6 +69,8 @@ class RecurrentSettings:
         forecast_weight: of the forecast loss beside the hazard loss.
         epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
         components: most principal components of a genomic or embedding block.
+        splines: knots of the curved ridge path, where there are events enough (100 or more patients with one).
+        beyond: share of the longest horizon by which training landmarks go past the last one asked.
     """
 
     members: int = 5
@@ -84,6 +89,8 @@ class RecurrentSettings:
     patience: int = 24
     check_every: int = 4
     components: int = 50
+    splines: int = 2
+    beyond: float = 0.5
 
     @property
     def recipe(self) -> Recipe:
@@ -123,18 +130,31 @@ class Recurrent(RiskModel):
         fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state, cohort.patients)
         unit = horizon / 10
         steps = int(np.clip(np.ceil(max(self.question.landmarks) / unit), 1, _STEPS))
-        moments = training_landmarks(cohort, self.question, steps=steps, rows=self.chosen.rows)
+        moments = training_landmarks(
+            cohort, self.question, steps=steps, rows=self.chosen.rows, beyond=self.chosen.beyond
+        )
         ahead = cohort.at(moments).outcome
         assert ahead is not None
         self.edges_ = bin_edges(ahead, horizon, self.chosen.bins)
         readers, read = self._read_images(cohort)
         landmark = read.at(moments)
-        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit).fit(landmark)
+        events = len(np.unique(landmark.patient[ahead.event > 0]))
+        splines = self.chosen.splines if events >= _LEAST_SPLINE_EVENTS else 0
+        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit, splines=splines).fit(landmark)
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
-        n_causes, owner = len(self.causes_), landmark.patient
-        ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
-        self.ridge_ = ridge.causes
-        self._fit_networks(landmark, fused, seen, ridge, fold)
+
+        def path(groups: dict[str, Ints]) -> RidgeFit:
+            owner, blocks = landmark.patient, self.inputs_.blocks()
+            return fit_ridge(
+                fused.columns, groups, blocks, seen, times(self.edges_), owner, fold[owner], len(self.causes_)
+            )
+
+        straight = path(self.inputs_.groups(splines=False))
+        curved = path(self.inputs_.groups(splines=True)) if splines else straight
+        if advantage(curved, straight, seen, times(self.edges_), landmark.patient) > _CLEARLY:
+            straight = curved
+        self.ridge_, self.curved_ = straight.causes, curved.causes
+        self._fit_networks(landmark, fused, seen, straight, curved, fold)
 
     def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
         """Readers of the pixel blocks, and the training cohort as networks that did not see the patient read it."""
@@ -164,21 +184,23 @@ class Recurrent(RiskModel):
                 self.notes_.append(f"Images {name!r} told nothing of patients left out of their reading.")
         return readers, read_images(replace(cohort, images=images), scores)
 
-    def _fit_networks(self, landmark: Landmark, fused: Fused, seen: FollowUp, ridge: RidgeFit, fold: Ints) -> None:
+    def _fit_networks(
+        self, landmark: Landmark, fused: Fused, seen: FollowUp, straight: RidgeFit, curved: RidgeFit, fold: Ints
+    ) -> None:
         s, sequences = self.chosen, fused.sequences
         wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
         self.head_ = HeadRows.of(self.inputs_, wide, len(self.causes_))
         unit = self.inputs_.unit
         self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
         over = np.repeat([1.0, 0.0], s.members)
-        alpha = np.stack([cause.alpha for cause in self.ridge_])
+        alpha = np.stack([cause.alpha for cause in curved.causes])
         base = np.where(over[:, None, None] == 1, alpha, event_rates(seen, len(self.causes_)))
         rows = TrainingRows(
             patient=landmark.patient,
             seen=seen,
             sequences=sequences,
-            head=self.head_.transform(fused.columns, ridge.held_out_parts),
-            held_out=ridge.held_out,
+            head=self.head_.transform(fused.columns, straight.held_out_parts),
+            held_out=curved.held_out,
             base=np.maximum(base, _NEVER),
             over=over,
             gain=np.where(over == 1, s.correction, 1.0),
@@ -260,9 +282,8 @@ class Recurrent(RiskModel):
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
         """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
-        eta = np.stack([cause.eta(columns) for cause in self.ridge_], axis=1)
-        alpha = np.stack([cause.alpha for cause in self.ridge_])
-        yield alpha + eta[:, :, None], 1.0
+        yield np.stack([cause.log_hazard(columns, times(self.edges_)) for cause in self.ridge_], axis=1), 1.0
+        eta = np.stack([cause.eta(columns) for cause in self.curved_], axis=1)
         head = self.head_.transform(columns, self._parts(columns))
         for hazards in self.network_.log_hazards(sequences, head, eta, self.edges_):
             yield hazards, 1.0 / self.chosen.members
@@ -308,6 +329,7 @@ class Recurrent(RiskModel):
             "edges": self.edges_,
             "inputs": self.inputs_.state(),
             "ridge": [cause.state() for cause in self.ridge_],
+            "curved": [cause.state() for cause in self.curved_],
             "head": self.head_.state(),
             "forecast": self.path_.state(),
             "network": self.network_.state(),
@@ -319,6 +341,7 @@ class Recurrent(RiskModel):
         self.edges_ = state["edges"]
         self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
+        self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
         self.head_ = HeadRows.from_state(state["head"])
         self.path_ = ForecastPath.from_state(state["forecast"])
         self.network_ = Network.from_state(state["network"])

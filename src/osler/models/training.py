@@ -59,7 +59,7 @@ class Batch:
     Attributes:
         sizes: of the packed visits.
         visits: (V, D) inputs. last: (R,). rows: (R, P).
-        offset: (E, R, K) added to the level. base: (E, K, B) starting log hazards. gain: (E, 1, 1) of level and slope.
+        offset: (E, R, K) added to the level. drift: (E, R, K) added to the slope. base: (E, K, B) starting log hazards. gain: (E, 1, 1) of level and slope.
         exposure: (R, B). where: (R,). events: (R, K). weight: (E, R).
         time: (B,) of ``hazard.steps``.
         origin: (Q,) packed positions. ahead: (Q, F). target, known: (Q, J). mean, spread: (Q, J) the forecast path's
@@ -71,6 +71,7 @@ class Batch:
     last: Tensor
     rows: Tensor
     offset: Tensor
+    drift: Tensor
     base: Tensor
     gain: Tensor
     exposure: Tensor
@@ -88,7 +89,9 @@ class Batch:
 
     def of_members(self, members: Tensor) -> Batch:
         """The same rows for some of the members, by position."""
-        mine = {name: getattr(self, name)[members] for name in ("offset", "base", "gain", "weight", "pair_weight")}
+        mine = {
+            name: getattr(self, name)[members] for name in ("offset", "drift", "base", "gain", "weight", "pair_weight")
+        }
         return replace(self, **mine)
 
 
@@ -247,7 +250,7 @@ def losses(committee: Committee, batch: Batch, dropout: _Dropout | None = None) 
     )
     hazard = HazardLoss.apply(
         level * batch.gain + batch.offset,
-        slope * batch.gain,
+        slope * batch.gain + batch.drift,
         committee.tensors["base"] + batch.base,
         batch.exposure,
         batch.where,
