@@ -13,7 +13,7 @@ from osler.models.committee import Committee
 from osler.models.hazard import HazardLoss
 from osler.models.optimiser import AdamW
 
-__all__ = ["Batch", "Check", "History", "Masks", "Recipe", "losses", "train"]
+__all__ = ["Batch", "Check", "History", "Masks", "Recipe", "losses", "step", "train"]
 
 Progress = Callable[[int, int], None]
 _CLIP = 1.0  # largest norm of a member's gradient
@@ -164,7 +164,7 @@ def _train(
     optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay)
     for epoch in range(1, recipe.epochs + 1):
         for number in torch.randperm(len(batches), generator=generator).tolist():
-            _step(learner, optimiser, batches[number], masks, recipe, generator)
+            step(learner, optimiser, batches[number], masks, recipe, generator)
         if epoch % recipe.check_every:
             continue
         now = _held_out(learner, [check.among(active) for check in checks])
@@ -184,7 +184,7 @@ def _train(
     return whole, History(tuple(first.tolist()), tuple(best.tolist()), tuple(when.tolist()))
 
 
-def _step(
+def step(
     committee: Committee,
     optimiser: AdamW,
     batch: Batch,
