@@ -10,6 +10,7 @@ from torch import Tensor
 
 from osler.errors import ModelError
 from osler.models.committee import Committee
+from osler.models.forecast_loss import ForecastLoss
 from osler.models.hazard import HazardLoss
 from osler.models.optimiser import AdamW
 
@@ -197,14 +198,8 @@ def step(
     if not torch.isfinite(loss):
         raise _DivergedError("the loss is not finite")
     loss.backward()
-    gradients = [t.grad for t in committee.parameters() if t.grad is not None]
-    norm = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0).sqrt()
-    if not torch.isfinite(norm).all():
+    if not torch.isfinite(optimiser.step(recipe.learning_rate, most=_CLIP)).all():
         raise _DivergedError("a gradient is not finite")
-    factor = (_CLIP / norm.clamp_min(_CLIP)).view(-1, 1, 1)
-    for gradient in gradients:
-        gradient.mul_(factor)
-    optimiser.step(recipe.learning_rate)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +217,8 @@ def _drawn(committee: Committee, batch: Batch, masks: Masks, recipe: Recipe, gen
     E, M = committee.shape.members, committee.shape.head
 
     def kept(share: float, *size: int) -> Tensor:
-        return (torch.rand(*size, generator=generator) >= share).float()
+        drawn = torch.rand(*size, generator=generator)
+        return torch.ge(drawn, share, out=drawn)
 
     modality = torch.cat([kept(recipe.modality_dropout, E, masks.modalities), torch.ones(E, 1)], dim=1)
     survive = 1.0 / (1.0 - recipe.input_dropout)
@@ -230,7 +226,7 @@ def _drawn(committee: Committee, batch: Batch, masks: Masks, recipe: Recipe, gen
     present = modality[:, masks.row_modality]
     row = kept(recipe.input_dropout, E, committee.shape.row_inputs) * survive * present
     absent = ((1 - present) * masks.absent).unsqueeze(1)
-    units = kept(recipe.dropout, E, len(batch.last), M) / (1.0 - recipe.dropout)
+    units = kept(recipe.dropout, E, len(batch.last), M).mul_(1.0 / (1.0 - recipe.dropout))
     return _Dropout(visit.unsqueeze(2), row.unsqueeze(2), absent, units)
 
 
@@ -258,11 +254,8 @@ def losses(committee: Committee, batch: Batch, dropout: _Dropout | None = None) 
     if not len(batch.origin):
         return hazard, torch.zeros_like(hazard)
     shift, spread = committee.ahead(states, batch.origin, batch.ahead)
-    spread = (batch.spread + spread).clamp(-5.0, 3.0)
-    z = (batch.target - batch.mean - shift) * torch.exp(-spread)
-    each = ((0.5 * z.square() + spread) * batch.known).sum(dim=2)
-    count = (batch.pair_weight * batch.known.sum(dim=1)).sum(dim=1).clamp_min(1.0)
-    return hazard, (each * batch.pair_weight).sum(dim=1) / count
+    residual = batch.target - batch.mean
+    return hazard, ForecastLoss.apply(shift, spread, residual, batch.spread, batch.known, batch.pair_weight)
 
 
 @torch.no_grad()
