@@ -131,7 +131,8 @@ def row(members: int, units: int, rounds: int) -> str:
             alone()
 
     seconds = measured(
-        {"step": training(members, units), "bare": bare(members, units), "loop": loop}, max(7, rounds // (members // 10 + 1))
+        {"step": training(members, units), "bare": bare(members, units), "loop": loop},
+        max(7, rounds // (members // 10 + 1)),
     )
 
     def ratio(over: str, under: str) -> float:

@@ -68,13 +68,13 @@ class _Scan(torch.autograd.Function):
         sizes: tuple[int, ...],
     ) -> Tensor:
         E, V, H = inputs.shape[0], inputs.shape[1], initial.shape[2]
-        gates = torch.baddbmm(bias_input, inputs, weight_input)
+        bias_both, bias_own = bias_state[:, :, : 2 * H], bias_state[:, :, 2 * H :]
+        bias = torch.cat([bias_input[:, :, : 2 * H] + bias_both, bias_input[:, :, 2 * H :]], dim=2)
+        gates = torch.baddbmm(bias, inputs, weight_input)
         states, both = gates.new_empty(E, 1 + V, H), gates.new_empty(E, V, 2 * H)
         before, own, new = (gates.new_empty(E, V, H) for _ in range(3))
         states[:, :1] = initial
         to_both, to_own = weight_state[:, :, : 2 * H].contiguous(), weight_state[:, :, 2 * H :].contiguous()
-        bias_both, bias_own = bias_state[:, :, : 2 * H], bias_state[:, :, 2 * H :]
-        gates[:, :, : 2 * H] += bias_both
         cut = [part.split(list(sizes), dim=1) for part in (gates[:, :, : 2 * H], gates[:, :, 2 * H :], before, own)]
         out = [part.split(list(sizes), dim=1) for part in (both, both[:, :, :H], both[:, :, H:], new, states[:, 1:])]
         state = initial.expand(-1, sizes[0] if sizes else 0, -1)
@@ -95,22 +95,25 @@ class _Scan(torch.autograd.Function):
         inputs, before, own, both, new, weight_input, weight_state = ctx.saved_tensors
         E, V, H = new.shape
         reset, update = both.split(H, dim=2)
-        slope = grad.new_empty(E, V, 4, H)  # of each gate's sum by the state after it
-        to_own, to_reset, to_update, to_new = slope.unbind(dim=2)
-        torch.mul(1 - update, 1 - new * new, out=to_new)
-        torch.mul(to_new, reset, out=to_own)
-        torch.mul(to_own * own, 1 - reset, out=to_reset)
-        torch.mul((before - new) * update, 1 - update, out=to_update)
-        flows = grad.new_empty(E, V, 4, H)
+        flows = grad.new_empty(E, V, 4, H)  # first the slopes of each gate's sum by the state after it
+        to_own, to_reset, to_update, to_new = flows.unbind(dim=2)
+        left, part = 1 - update, torch.sub(before, new)
+        to_update.copy_(part.mul_(update).mul_(left))
+        part = torch.mul(new, new, out=part).neg_().add_(1).mul_(left)
+        to_new.copy_(part)
+        to_own.copy_(part.mul_(reset))
+        to_reset.copy_(part.mul_(own).mul_(torch.sub(1, reset, out=left)))
         back = torch.cat([weight_state[:, :, 2 * H :], weight_state[:, :, : 2 * H]], dim=2).transpose(1, 2)
         sizes = list(ctx.sizes)
-        cut = [part.split(sizes, dim=1) for part in (grad[:, 1:], slope, flows, flows.view(E, V, 4 * H)[:, :, : 3 * H], update)]
+        cut = [
+            part.split(sizes, dim=1) for part in (grad[:, 1:], flows, flows.view(E, V, 4 * H)[:, :, : 3 * H], update)
+        ]
         later = grad.new_zeros(E, 0, H)
         for t in reversed(range(len(sizes))):
-            given, by, flow_out, recurrent, kept = (part[t] for part in cut)
+            given, out, recurrent, kept = (part[t] for part in cut)
             flow = given.clone()
             flow[:, : later.shape[1]] += later
-            torch.mul(flow.unsqueeze(2), by, out=flow_out)
+            out *= flow.unsqueeze(2)
             later = torch.baddbmm(flow.mul_(kept), recurrent, back)
         flows = flows.view(E, V, 4 * H)
         from_state, from_input = flows[:, :, : 3 * H], flows[:, :, H:]
