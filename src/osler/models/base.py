@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,6 +32,8 @@ class RiskModel(ABC):
         label: what reports call it.
         question: landmarks and horizons that will be asked; ``question.grid`` is the time grid of the curves.
         random_state: seed of whatever is drawn at random.
+        checkpoint: folder where a long training leaves its state, so that a killed one goes on; not stored. None: it
+            leaves nothing. Models that fit in seconds ignore it.
         causes_: names of the causes, after fitting.
         notes_: remarks that a report must show, such as "no event of cause X among the training patients".
         schema_: the variables, features and image shapes it was fitted on; cohorts are brought into this form.
@@ -41,6 +44,7 @@ class RiskModel(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
+    checkpoint: Path | None = None
 
     def __init__(self, question: Question, *, random_state: int = 0) -> None:
         self.question = question

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from osler.models.device import gathered_back, product
+
 __all__ = ["Committee", "Shape", "gru"]
 
 
@@ -70,7 +72,7 @@ class _Scan(torch.autograd.Function):
         E, V, H = inputs.shape[0], inputs.shape[1], initial.shape[2]
         bias_both, bias_own = bias_state[:, :, : 2 * H], bias_state[:, :, 2 * H :]
         bias = torch.cat([bias_input[:, :, : 2 * H] + bias_both, bias_input[:, :, 2 * H :]], dim=2)
-        gates = torch.baddbmm(bias, inputs, weight_input)
+        gates = product(inputs, weight_input, bias)
         states, both = gates.new_empty(E, 1 + V, H), gates.new_empty(E, V, 2 * H)
         before, own, new = (gates.new_empty(E, V, H) for _ in range(3))
         states[:, :1] = initial
@@ -82,8 +84,8 @@ class _Scan(torch.autograd.Function):
             gate, gate_new, was, mine = (part[t] for part in cut)
             reset_update, reset, update, fresh, state_after = (part[t] for part in out)
             was.copy_(state[:, :size])
-            torch.sigmoid(torch.baddbmm(gate, was, to_both), out=reset_update)
-            mine.copy_(torch.baddbmm(bias_own, was, to_own))
+            torch.sigmoid(product(was, to_both, gate), out=reset_update)
+            mine.copy_(product(was, to_own, bias_own))
             _tanh(torch.addcmul(gate_new, reset, mine, out=fresh))
             state = torch.lerp(fresh, was, update, out=state_after)
         ctx.save_for_backward(inputs, before, own, both, new, weight_input, weight_state)
@@ -114,15 +116,15 @@ class _Scan(torch.autograd.Function):
             flow = given.clone()
             flow[:, : later.shape[1]] += later
             out *= flow.unsqueeze(2)
-            later = torch.baddbmm(flow.mul_(kept), recurrent, back)
+            later = product(recurrent, back, flow.mul_(kept))
         flows = flows.view(E, V, 4 * H)
         from_state, from_input = flows[:, :, : 3 * H], flows[:, :, H:]
-        to_state = before.transpose(1, 2) @ from_state
+        to_state = product(before.transpose(1, 2), from_state)
         sums = flows.sum(dim=1, keepdim=True)
         return (
-            from_input @ weight_input.transpose(1, 2) if ctx.needs_input_grad[0] else None,
+            product(from_input, weight_input.transpose(1, 2)) if ctx.needs_input_grad[0] else None,
             later.sum(dim=1, keepdim=True) + grad[:, :1],
-            inputs.transpose(1, 2) @ from_input,
+            product(inputs.transpose(1, 2), from_input),
             torch.cat([to_state[:, :, H:], to_state[:, :, :H]], dim=2),
             sums[:, :, H:],
             torch.cat([sums[:, :, H : 3 * H], sums[:, :, :H]], dim=2),
@@ -151,27 +153,27 @@ class _Reading(torch.autograd.Function):
     ) -> Tensor:
         """(E, C, R) from states (E, S, H), positions in them (R,), inputs (R, P), multipliers of units (E, R, M)."""
         everyone = inputs.expand(len(states), -1, -1)
-        hidden = torch.baddbmm(bias, states, by_state).index_select(1, which)
-        hidden = _tanh(torch.baddbmm(hidden, everyone, by_input, out=hidden))
+        hidden = product(states, by_state, bias).index_select(1, which)
+        hidden = _tanh(product(everyone, by_input, hidden))
         used = hidden if keep is None else hidden * keep
-        ctx.save_for_backward(states, which, inputs, by_state, by_input, keep, output, hidden, used)
-        return output.transpose(1, 2) @ used.transpose(1, 2)
+        ctx.save_for_backward(states, which, inputs, by_state, keep, output, hidden, used)
+        return product(output.transpose(1, 2), used.transpose(1, 2))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        states, which, inputs, by_state, by_input, keep, output, hidden, used = ctx.saved_tensors
-        to_output = (grad @ used).transpose(1, 2)
-        flow = grad.transpose(1, 2) @ output.transpose(1, 2)
+        states, which, inputs, by_state, keep, output, hidden, used = ctx.saved_tensors
+        to_output = product(grad, used).transpose(1, 2)
+        flow = product(grad.transpose(1, 2), output.transpose(1, 2))
         if keep is not None:
             flow *= keep
         flow.addcmul_(flow * hidden, hidden, value=-1)
-        gathered = torch.zeros_like(states[:, :, :1].expand(-1, -1, flow.shape[2])).index_add_(1, which, flow)
+        gathered = gathered_back(flow, which, states.shape[1])
         return (
-            gathered @ by_state.transpose(1, 2),
+            product(gathered, by_state.transpose(1, 2)),
             None,
             None,
-            states.transpose(1, 2) @ gathered,
-            inputs.t().expand(len(states), -1, -1) @ flow,
+            product(states.transpose(1, 2), gathered),
+            product(inputs.t().expand(len(states), -1, -1), flow),
             gathered.sum(dim=1, keepdim=True),
             None,
             to_output,
@@ -244,6 +246,10 @@ class Committee:
         tensors = {k: v.detach()[members].requires_grad_(learning) for k, v in self.tensors.items()}
         return replace(self, shape=replace(self.shape, members=len(members)), tensors=tensors)
 
+    def on(self, device: torch.device) -> Self:
+        """The same committee on a device."""
+        return replace(self, tensors={k: v.to(device) for k, v in self.tensors.items()})
+
     def keep(self, members: Tensor, other: Committee, chosen: Tensor) -> None:
         """Put the members ``chosen`` (mask) of ``other`` in the places ``members`` of this one."""
         for name, tensor in self.tensors.items():
@@ -251,7 +257,7 @@ class Committee:
 
     def state(self) -> dict[str, Any]:
         """Shape and arrays."""
-        return {"shape": asdict(self.shape), "tensors": {k: v.detach().numpy() for k, v in self.tensors.items()}}
+        return {"shape": asdict(self.shape), "tensors": {k: v.detach().cpu().numpy() for k, v in self.tensors.items()}}
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
@@ -291,7 +297,7 @@ class Committee:
         """
         t = self.tensors
         weight = t["head_row"] if keep_rows is None else t["head_row"] * keep_rows
-        bias = t["head_bias"] if absent is None else torch.baddbmm(t["head_bias"], absent, t["head_row"])
+        bias = t["head_bias"] if absent is None else product(absent, t["head_row"], t["head_bias"])
         out = _Reading.apply(states, last + 1, rows, t["head_state"], weight, bias, keep_units, t["output"])
         level, slope = (out + t["output_bias"].transpose(1, 2)).transpose(1, 2).split(self.shape.causes, dim=2)
         return level, slope

@@ -11,7 +11,7 @@ the patient it describes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
@@ -27,7 +27,10 @@ from osler.config import Question
 from osler.errors import ModelError
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
+from osler.models.batch import Masks
+from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
+from osler.models.device import training_device
 from osler.models.encoders import ImageReader
 from osler.models.forecast import ForecastPath, forecast_table, pairs, past
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
@@ -35,7 +38,9 @@ from osler.models.hazard_ridge import CauseRidge, RidgeFit, fit_ridge
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
-from osler.models.training import History, Masks, Progress, Recipe, train
+from osler.models.recurrent_settings import RecurrentSettings
+from osler.models.sanity import check_inputs, nothing_learned
+from osler.models.training import History, Progress, train
 from osler.units import days
 
 __all__ = ["Recurrent", "RecurrentSettings"]
@@ -48,47 +53,6 @@ _READERS = 3  # networks that read an image block, each without a third of the p
 _LEAST_IMAGE_EVENTS = 10
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
-
-
-@dataclass(frozen=True)
-class RecurrentSettings:
-    """How the recurrent model is built and trained; the defaults were chosen by measurement, once for all cohorts.
-
-    Attributes:
-        members: networks over the ridge path, and as many free ones; each leaves one inner fold out.
-        units: of the recurrent state, and of the head's hidden layer.
-        bins: most bins of time over the longest horizon; there are fewer where events are few.
-        rows: about the most training rows; large cohorts are shown at fewer landmarks.
-        batch_rows: rows of one training step.
-        learning_rate, weight_decay: of AdamW.
-        correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
-        dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
-        forecast_weight: of the forecast loss beside the hazard loss.
-        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
-        components: most principal components of a genomic or embedding block.
-    """
-
-    members: int = 5
-    units: int = 16
-    bins: int = 12
-    rows: int = 20_000
-    batch_rows: int = 12_000
-    learning_rate: float = 8e-3
-    weight_decay: float = 0.15
-    correction: float = 0.3
-    dropout: float = 0.3
-    input_dropout: float = 0.1
-    modality_dropout: float = 0.1
-    forecast_weight: float = 0.05
-    epochs: int = 160
-    patience: int = 24
-    check_every: int = 4
-    components: int = 50
-
-    @property
-    def recipe(self) -> Recipe:
-        """What training needs of them."""
-        return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
 
 
 class Recurrent(RiskModel):
@@ -192,6 +156,7 @@ class Recurrent(RiskModel):
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
+        self._check(rows)
         generator = torch.Generator().manual_seed(self.random_state)
         groups = max(1, round(len(rows.patient) / s.batch_rows))
         group = torch.randperm(len(rows.fold), generator=generator).numpy() % groups
@@ -208,17 +173,30 @@ class Recurrent(RiskModel):
             forecasts=J,
             forecast_inputs=1 + 2 * J,
         )
-        committee, history = train(
-            lambda: Committee.create(shape, generator),
+        checkpoint = Checkpoint(self.checkpoint)
+        committee, self.history_ = train(
+            shape,
             batches,
             checks_of(rows),
             masks,
             s.recipe,
             generator,
             self.progress,
+            device=training_device(s.device),
+            checkpoint=checkpoint,
         )
-        self.history_: History = history
+        learned_nothing = nothing_learned(self.history_.first, self.history_.best)
+        self.notes_ += [*checkpoint.notes, *([learned_nothing] if learned_nothing else [])]
         return committee
+
+    def _check(self, rows: TrainingRows) -> None:
+        """Refuse inputs that no network can learn from, by the names of their columns."""
+        own, causes = self.inputs_, self.causes_
+        head = [own.columns_[i].name for i in self.head_.narrow]
+        head += [f"{block}, risk of {cause}" for block in self.head_.scored for cause in causes]
+        check_inputs("inputs of visits", rows.sequences.inputs, [column.name for column in own.visits.columns])
+        check_inputs("inputs of rows", rows.head, head)
+        check_inputs("risks of the ridge path", rows.held_out, causes)
 
     def _masks(self, landmark: Landmark) -> Masks:
         """Modalities of the inputs, and the head's inputs for a patient of whom nothing is known."""
