@@ -51,7 +51,7 @@ def test_auto_takes_what_there_is(monkeypatch):
 
 def test_everything_that_a_step_touches_is_moved(given):
     """On the device "meta" nothing is computed, but a tensor left on the processor is an error."""
-    shape, batches, checks, masks, recipe = given["arguments"][:5]
+    shape, batches, checks, masks = given["arguments"][:4]
     meta = torch.device("meta")
     batch = batches[0].on(meta)
     assert all(getattr(batch, item.name).is_meta for item in fields(Batch) if item.name != "sizes")

@@ -11,6 +11,7 @@ WRONG = {
     "members": 1,
     "units": 0,
     "bins": 2.5,
+    "patients": 10,
     "rows": True,
     "batch_rows": "many",
     "learning_rate": -0.1,

@@ -33,7 +33,7 @@ def test_others_are_named_and_counted_but_not_told(value, how):
 def test_a_fit_looks_at_its_inputs(monkeypatch):
     whole = VisitEncoder._clock_blocks
     monkeypatch.setattr(VisitEncoder, "_clock_blocks", lambda *given: whole(*given) * 1e6)
-    with pytest.raises(TrainingError, match="'visit.time'"):
+    with pytest.raises(TrainingError, match=r"'visit\.time'"):
         Recurrent(QUESTION, members=2).fit(make_cohort(60, image_size=None, embedding=None))
 
 

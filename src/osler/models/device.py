@@ -18,7 +18,7 @@ __all__ = ["DEVICES", "DeviceName", "gathered_back", "product", "training_device
 DeviceName = Literal["auto", "cpu", "cuda"]
 DEVICES: tuple[str, ...] = get_args(DeviceName)
 
-#: Kinds of device whose products are taken of numbers cut to fewer bits; sums, weights and losses are float32 there too.
+#: Kinds of device whose products are taken of numbers cut to fewer bits; all else is float32 there too.
 _CUT = {"cuda": torch.bfloat16}
 
 

@@ -31,7 +31,8 @@ class FollowUp:
     """Follow-up of R rows cut at B bins of time.
 
     Attributes:
-        exposure: (R, B) share of the longest horizon spent at risk in each bin; a row's sum is at most 1.
+        exposure: (R, B) share of the longest horizon spent at risk in each bin; a row's sum is at most 1,
+            unless it stands for several rows (``counting``).
         bin: (R,) bin in which follow-up ends.
         cause: (R,) 0 for no event within the bins, else 1..K.
     """
@@ -43,6 +44,10 @@ class FollowUp:
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> FollowUp:
         """Some rows."""
         return FollowUp(self.exposure[rows], self.bin[rows], self.cause[rows])
+
+    def counting(self, weight: Floats) -> FollowUp:
+        """The same rows, the exposure of each counted ``weight`` (R,) times: they stand for rows left out."""
+        return FollowUp(self.exposure * weight[:, None], self.bin, self.cause)
 
     def counts(self, n_causes: int) -> NDArray[np.float64]:
         """(K, B) events by cause and bin."""

@@ -28,6 +28,7 @@ from osler.errors import ModelError
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
 from osler.models.batch import Masks
+from osler.models.case_cohort import CaseCohort
 from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
 from osler.models.device import training_device
@@ -83,6 +84,11 @@ class Recurrent(RiskModel):
 
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
+        sample = CaseCohort.draw(cohort.outcome, self.chosen.patients, self.random_state)
+        if sample.note:
+            cohort = cohort.subset(sample.patient)
+            self.notes_.append(sample.note)
+        assert cohort.outcome is not None
         horizon = float(self.question.grid[-1])
         fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state, cohort.patients)
         unit = horizon / 10
@@ -95,6 +101,7 @@ class Recurrent(RiskModel):
         landmark = read.at(moments)
         self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit).fit(landmark)
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
+        seen = seen.counting(sample.weight[landmark.patient])
         n_causes, owner = len(self.causes_), landmark.patient
         ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
         self.ridge_ = ridge.causes

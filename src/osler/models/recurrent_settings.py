@@ -16,6 +16,7 @@ _WHOLE = {
     "members": (2, 50),
     "units": (1, 512),
     "bins": (3, 100),
+    "patients": (100, 1_000_000),
     "rows": (100, 1_000_000),
     "batch_rows": (100, 1_000_000),
     "epochs": (1, 100_000),
@@ -40,6 +41,8 @@ class RecurrentSettings:
         members: networks over the ridge path, and as many free ones; each leaves one inner fold out.
         units: of the recurrent state, and of the head's hidden layer.
         bins: most bins of time over the longest horizon; there are fewer where events are few.
+        patients: most of them; of larger cohorts all with an event, or as many as fill half of the places, and a sample
+            of the others (``CaseCohort``): time and memory of fitting stay as they are.
         rows: about the most training rows; large cohorts are shown at fewer landmarks.
         batch_rows: rows of one training step.
         learning_rate, weight_decay: of AdamW.
@@ -57,6 +60,7 @@ class RecurrentSettings:
     members: int = 5
     units: int = 16
     bins: int = 12
+    patients: int = 50_000
     rows: int = 20_000
     batch_rows: int = 12_000
     learning_rate: float = 8e-3
