@@ -126,3 +126,12 @@ def test_progress_is_told(caught):
     told = []
     _train(caught, epochs=4, check_every=2, progress=lambda epoch, epochs: told.append((epoch, epochs)))
     assert told == [(2, 4), (4, 4)]
+
+
+def test_long_epochs_count_for_several(caught):
+    recipe = replace(caught["recipe"], epochs=160, patience=24, check_every=4)
+    assert all(recipe.paced(batches) == recipe for batches in (1, 2, 4))
+    eight, many = recipe.paced(8), recipe.paced(400)
+    assert (eight.epochs, eight.patience, eight.check_every) == (80, 12, 2)
+    assert (many.epochs, many.patience, many.check_every) == (2, 1, 1)
+    assert eight.learning_rate == recipe.learning_rate

@@ -165,7 +165,7 @@ class Recurrent(RiskModel):
         s = self.chosen
         self._check(rows)
         generator = torch.Generator().manual_seed(self.random_state)
-        groups = max(1, round(len(rows.patient) / s.batch_rows))
+        groups = max(1, round(max(len(rows.patient), len(rows.sequences.time)) / s.batch_rows))
         group = torch.randperm(len(rows.fold), generator=generator).numpy() % groups
         batches = [make_batch(rows, group == g) for g in range(groups)]
         J = rows.sequences.values.shape[1]

@@ -44,12 +44,13 @@ class RecurrentSettings:
         patients: most of them; of larger cohorts all with an event, or as many as fill half of the places, and a sample
             of the others (``CaseCohort``): time and memory of fitting stay as they are.
         rows: about the most training rows; large cohorts are shown at fewer landmarks.
-        batch_rows: rows of one training step.
+        batch_rows: about the rows, or visits where there are more, of one training step.
         learning_rate, weight_decay: of AdamW.
         correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
         dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
         forecast_weight: of the forecast loss beside the hazard loss.
-        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
+        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs. Epochs of more
+            than four steps, those of large cohorts, count for as many as make the steps equal.
         components: most principal components of a genomic or embedding block.
         device: where networks are trained: "auto" takes a CUDA device where there is one, and needs none.
 

@@ -27,6 +27,7 @@ __all__ = ["History", "Progress", "Recipe", "losses", "step", "train"]
 
 Progress = Callable[[int, int], None]
 _CLIP = 1.0  # largest norm of a member's gradient
+_STEPS = 4  # in an epoch, up to which epochs are counted; beyond it they are shortened
 _RATES = (1.0, 0.2)  # of the learning rate: training that diverges starts again, once
 _EXPLODED = 1e4  # held-out log-likelihood per row: nobody loses as much by learning too much
 _CPU = torch.device("cpu")
@@ -45,6 +46,12 @@ class Recipe:
     epochs: int
     patience: int
     check_every: int
+
+    def paced(self, batches: int) -> Recipe:
+        """The same for epochs of so many steps: from a few on, steps are what counts, whatever the cohort's size."""
+        longer = max(batches / _STEPS, 1.0)
+        shorter = {name: max(round(getattr(self, name) / longer), 1) for name in ("epochs", "patience", "check_every")}
+        return replace(self, **shorter)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,7 @@ def train(
         TrainingError: it diverged again, or no weight ever had a gradient.
     """
     kept = checkpoint or Checkpoint(None)
-    begun = generator.get_state()
+    recipe, begun = recipe.paced(len(batches)), generator.get_state()
     saved = kept.read(lambda: _key(shape, batches, checks, masks, recipe, begun, device))
     steps, tests = [batch.on(device) for batch in batches], [check.on(device) for check in checks]
     problem = None
