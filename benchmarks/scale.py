@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/scale.py [--sizes 100,1000,10000,100000,1000000]
 
-Cohorts are drawn as arrays: three record variables, five visit variables, three visits, two competing events. The model
-is the default one, asked at two landmarks and two horizons; it is fitted to the cohort and then predicts everybody at one
-landmark, 100,000 patients a call. Every size is a process of its own, on one thread; its memory is the most it ever held,
-libraries included.
+Cohorts are drawn as arrays: three record variables, five visit variables, three visits, two competing events. The
+default model, asked at two landmarks and two horizons, is fitted to the cohort and then predicts everybody at one
+landmark, 100,000 patients a call. Every size is a process of its own, on one thread; its memory is the most it ever
+held, libraries included.
 """
 
 from __future__ import annotations

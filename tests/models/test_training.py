@@ -135,3 +135,13 @@ def test_long_epochs_count_for_several(caught):
     assert (eight.epochs, eight.patience, eight.check_every) == (80, 12, 2)
     assert (many.epochs, many.patience, many.check_every) == (2, 1, 1)
     assert eight.learning_rate == recipe.learning_rate
+
+
+def test_members_that_leave_nobody_out_stay_as_they_began(caught):
+    alone = {**caught, "checks": caught["checks"][1:]}
+    committee, history = _train(alone, epochs=8)
+    unchecked, start = caught["checks"][0].members, _fresh(caught)
+    assert [history.best[e] for e in unchecked] == [0.0, 0.0]
+    assert all(
+        torch.equal(committee.tensors[name][unchecked], start.tensors[name][unchecked]) for name in start.tensors
+    )

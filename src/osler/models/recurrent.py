@@ -180,7 +180,7 @@ class Recurrent(RiskModel):
             forecasts=J,
             forecast_inputs=1 + 2 * J,
         )
-        checkpoint = Checkpoint(self.checkpoint)
+        checkpoint, device = Checkpoint(self.checkpoint), training_device(s.device)
         committee, self.history_ = train(
             shape,
             batches,
@@ -189,11 +189,12 @@ class Recurrent(RiskModel):
             s.recipe,
             generator,
             self.progress,
-            device=training_device(s.device),
+            device=device,
             checkpoint=checkpoint,
         )
-        learned_nothing = nothing_learned(self.history_.first, self.history_.best)
-        self.notes_ += [*checkpoint.notes, *([learned_nothing] if learned_nothing else [])]
+        where = "" if device.type == "cpu" else f"The networks were trained on a device of type {device.type}."
+        said = [*checkpoint.notes, where, nothing_learned(self.history_.first, self.history_.best)]
+        self.notes_ += [note for note in said if note]
         return committee
 
     def _check(self, rows: TrainingRows) -> None:

@@ -49,8 +49,8 @@ class RecurrentSettings:
         correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
         dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
         forecast_weight: of the forecast loss beside the hazard loss.
-        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs. Epochs of more
-            than four steps, those of large cohorts, count for as many as make the steps equal.
+        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs. Those of
+            large cohorts, of more than four steps, count for several (``Recipe.paced``).
         components: most principal components of a genomic or embedding block.
         device: where networks are trained: "auto" takes a CUDA device where there is one, and needs none.
 

@@ -318,8 +318,8 @@ def losses(committee: Committee, batch: Batch, dropout: Dropout | None = None) -
 
 @torch.no_grad()
 def _held_out(committee: Committee, checks: Sequence[Check]) -> Tensor:
-    """(E,) hazard loss of each member on the patients it leaves out, on the processor."""
-    out = torch.empty(committee.shape.members)
+    """(E,) hazard loss of each member on the patients it leaves out, on the processor; 0 where it leaves none out."""
+    out = torch.zeros(committee.shape.members)
     for check in checks:
         if len(check.members):
             out[check.members] = losses(committee.of_members(check.members), check.batch)[0].cpu()
