@@ -40,6 +40,6 @@ def test_members_that_stop_do_not_disturb_the_others():
 
 
 def test_a_tensor_without_gradient_stays():
-    idle = torch.ones(2, requires_grad=True)
+    idle = torch.ones(1, 2, requires_grad=True)
     AdamW([idle], decay=0.5).step(0.1)
     assert (idle == 1).all()

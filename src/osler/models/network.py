@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from osler.features.sequence import Sequences
+from osler.models.batch import Batch, Check
 from osler.models.committee import Committee
 from osler.models.forecast import ForecastPath, pairs, past
 from osler.models.hazard import FollowUp, steps
-from osler.models.training import Batch, Check
 
 __all__ = ["Network", "TrainingRows", "checks_of", "make_batch"]
 

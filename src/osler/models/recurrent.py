@@ -11,7 +11,7 @@ the patient it describes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
@@ -27,7 +27,11 @@ from osler.config import Question
 from osler.errors import ModelError
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
+from osler.models.batch import Masks
+from osler.models.case_cohort import CaseCohort
+from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
+from osler.models.device import training_device
 from osler.models.encoders import ImageReader
 from osler.models.forecast import ForecastPath, forecast_table, pairs, past
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
@@ -36,7 +40,9 @@ from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
-from osler.models.training import History, Masks, Progress, Recipe, train
+from osler.models.recurrent_settings import RecurrentSettings
+from osler.models.sanity import check_inputs, nothing_learned
+from osler.models.training import History, Progress, train
 from osler.units import days
 
 __all__ = ["Recurrent", "RecurrentSettings"]
@@ -51,51 +57,6 @@ _LEAST_SPLINE_EVENTS = 100
 _CLEARLY = 1.0  # standard errors by which a curved path must predict better to be the only one
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
-
-
-@dataclass(frozen=True)
-class RecurrentSettings:
-    """How the recurrent model is built and trained; the defaults were chosen by measurement, once for all cohorts.
-
-    Attributes:
-        members: networks over the ridge path, and as many free ones; each leaves one inner fold out.
-        units: of the recurrent state, and of the head's hidden layer.
-        bins: most bins of time over the longest horizon; there are fewer where events are few.
-        rows: about the most training rows; large cohorts are shown at fewer landmarks.
-        batch_rows: rows of one training step.
-        learning_rate, weight_decay: of AdamW.
-        correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
-        dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
-        forecast_weight: of the forecast loss beside the hazard loss.
-        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
-        components: most principal components of a genomic or embedding block.
-        splines: knots of the curved ridge path, where there are events enough (100 or more patients with one).
-        beyond: share of the longest horizon by which training landmarks go past the last one asked.
-    """
-
-    members: int = 5
-    units: int = 16
-    bins: int = 12
-    rows: int = 20_000
-    batch_rows: int = 12_000
-    learning_rate: float = 8e-3
-    weight_decay: float = 0.15
-    correction: float = 0.3
-    dropout: float = 0.3
-    input_dropout: float = 0.1
-    modality_dropout: float = 0.1
-    forecast_weight: float = 0.05
-    epochs: int = 160
-    patience: int = 24
-    check_every: int = 4
-    components: int = 50
-    splines: int = 2
-    beyond: float = 0.5
-
-    @property
-    def recipe(self) -> Recipe:
-        """What training needs of them."""
-        return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
 
 
 class Recurrent(RiskModel):
@@ -126,6 +87,11 @@ class Recurrent(RiskModel):
 
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
+        sample = CaseCohort.draw(cohort.outcome, self.chosen.patients, self.random_state)
+        if sample.note:
+            cohort = cohort.subset(sample.patient)
+            self.notes_.append(sample.note)
+        assert cohort.outcome is not None
         horizon = float(self.question.grid[-1])
         fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state, cohort.patients)
         unit = horizon / 10
@@ -142,6 +108,7 @@ class Recurrent(RiskModel):
         splines = self.chosen.splines if events >= _LEAST_SPLINE_EVENTS else 0
         self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit, splines=splines).fit(landmark)
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
+        seen = seen.counting(sample.weight[landmark.patient])
 
         def path(groups: dict[str, Ints]) -> RidgeFit:
             owner, blocks = landmark.patient, self.inputs_.blocks()
@@ -214,8 +181,9 @@ class Recurrent(RiskModel):
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
+        self._check(rows)
         generator = torch.Generator().manual_seed(self.random_state)
-        groups = max(1, round(len(rows.patient) / s.batch_rows))
+        groups = max(1, round(max(len(rows.patient), len(rows.sequences.time)) / s.batch_rows))
         group = torch.randperm(len(rows.fold), generator=generator).numpy() % groups
         batches = [make_batch(rows, group == g) for g in range(groups)]
         J = rows.sequences.values.shape[1]
@@ -230,17 +198,31 @@ class Recurrent(RiskModel):
             forecasts=J,
             forecast_inputs=1 + 2 * J,
         )
-        committee, history = train(
-            lambda: Committee.create(shape, generator),
+        checkpoint, device = Checkpoint(self.checkpoint), training_device(s.device)
+        committee, self.history_ = train(
+            shape,
             batches,
             checks_of(rows),
             masks,
             s.recipe,
             generator,
             self.progress,
+            device=device,
+            checkpoint=checkpoint,
         )
-        self.history_: History = history
+        where = "" if device.type == "cpu" else f"The networks were trained on a device of type {device.type}."
+        said = [*checkpoint.notes, where, nothing_learned(self.history_.first, self.history_.best)]
+        self.notes_ += [note for note in said if note]
         return committee
+
+    def _check(self, rows: TrainingRows) -> None:
+        """Refuse inputs that no network can learn from, by the names of their columns."""
+        own, causes = self.inputs_, self.causes_
+        head = [own.columns_[i].name for i in self.head_.narrow]
+        head += [f"{block}, risk of {cause}" for block in self.head_.scored for cause in causes]
+        check_inputs("inputs of visits", rows.sequences.inputs, [column.name for column in own.visits.columns])
+        check_inputs("inputs of rows", rows.head, head)
+        check_inputs("risks of the ridge path", rows.held_out, causes)
 
     def _masks(self, landmark: Landmark) -> Masks:
         """Modalities of the inputs, and the head's inputs for a patient of whom nothing is known."""
