@@ -25,6 +25,8 @@ WRONG = {
     "patience": 0,
     "check_every": 0,
     "components": 0,
+    "splines": -1,
+    "beyond": -0.5,
     "device": "tpu",
 }
 

@@ -66,7 +66,7 @@ class Design:
         if not len(landmark):
             raise ModelError("a design cannot be fitted: nobody is at risk at the landmarks")
         known = landmark.known
-        embeddings = [name for name, block in known.images.items() if block.form == "embedding"]
+        embeddings = [name for name, block in known.images.items() if block.vectors is not None]
         patients = len(np.unique(landmark.patient))
         self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings, patients)
         for part in self._parts:

@@ -1,13 +1,14 @@
 """Ridge path: a pooled hazards model, linear in its columns, with penalties for each block chosen inside the fold.
 
-The hazard of each cause is ``exp(alpha_b + x beta + t_b x drift)`` in bin b, whose mid-point is t_b on [-1, 1]: a
+The hazard of each cause is ``exp(alpha_b + x beta + t_b x drift)`` in bin b, whose place is t_b on [-1, 1]: a
 Poisson regression whose bins play the part of the baseline of a landmark supermodel (van Houwelingen, Scand J Stat
 2007;34:70-85), fitted over all landmarks at once. Effects may change with time: ``beta`` is a log hazard ratio at half
 the horizon, ``drift`` what it gains until the end. Either has a penalty of its own in each group of columns, so that
-``drift`` vanishes where hazards are proportional. A ridge is a normal prior whose precision the data can tell: each penalty takes Fellner-Schall steps (Wood and
-Fasiolo, Biometrics 2017;73:1071-1081) towards the maximum of the marginal likelihood. Rows of one patient at several
-landmarks repeat the same information, so the likelihood is divided by its design effect: the ratio of the variance of
-the score with patients as clusters to that with rows as if they were independent.
+``drift`` vanishes where hazards are proportional. A ridge is a normal prior whose precision the data can tell: each
+penalty takes Fellner-Schall steps (Wood and Fasiolo, Biometrics 2017;73:1071-1081) towards the maximum of the marginal
+likelihood. Rows of one patient at several landmarks repeat the same information, so the likelihood is divided by its
+design effect: the ratio of the variance of the score with patients as clusters to that with rows as if they were
+independent.
 """
 
 from __future__ import annotations

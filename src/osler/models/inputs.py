@@ -14,7 +14,7 @@ from osler.cohort.schema import Schema
 from osler.features.design import Design
 from osler.features.history import running_sum
 from osler.features.sequence import Sequences, VisitEncoder
-from osler.models.encoders import ImageReader
+from osler.models.image_reader import ImageReader
 
 __all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
 
@@ -35,8 +35,8 @@ class Fused:
 def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
     """The cohort with pixels replaced by what a network read from them.
 
-    ``scores`` (m, K) of each image of a block become an embedding (m, 2 K): the image's own scores, and the mean of
-    those of the patient's images so far.
+    ``scores`` (m, K) of the images of a block become one embedding (2 K) at each visit: the mean scores of the images
+    taken there, and those of all the patient's images so far.
     """
     images = dict(cohort.images)
     owner = cohort.visits["patient"].to_numpy()
@@ -45,7 +45,10 @@ def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
         patient = owner[block.visit]
         ordinal = np.arange(len(patient)) - np.searchsorted(patient, patient, "left")
         so_far = running_sum(own, ordinal) / (ordinal + 1.0)[:, None]
-        images[name] = Images(name, "embedding", block.visit, np.hstack([own, so_far]).astype(np.float32))
+        last = np.flatnonzero(np.diff(block.visit, append=-1))
+        here = Images(name, "embedding", block.visit, np.asarray(own, dtype=np.float32)).per_visit()
+        both = np.hstack([here.values, so_far[last].astype(np.float32)])
+        images[name] = Images(name, "embedding", here.visit, both)
     return replace(cohort, images=images)
 
 
@@ -73,9 +76,10 @@ class Inputs:
         return self
 
     def read(self, landmark: Landmark) -> Landmark:
-        """The landmark with its images read; those of blocks without a reader are left out."""
+        """The landmark with its images read; of blocks without a reader, vectors made elsewhere are taken if any."""
         known = landmark.known
-        images = {n: b for n, b in known.images.items() if b.form == "embedding" or n in self.readers}
+        given = {name: block if name in self.readers else block.vectors for name, block in known.images.items()}
+        images = {name: block for name, block in given.items() if block is not None}
         scores = {name: reader.scores(known.images[name].values) for name, reader in self.readers.items()}
         return replace(landmark, known=read_images(replace(known, images=images), scores))
 

@@ -12,12 +12,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["AdamW"]
+__all__ = ["AdamW", "CommitteeAdamW"]
 
 _FIRST, _SECOND, _TINY = 0.9, 0.999, 1e-8
 
 
 class AdamW:
+    """Steps of ``tensors`` of any shapes along their gradients."""
+
+    def __init__(self, tensors: Sequence[Tensor], *, decay: float) -> None:
+        self.tensors, self.decay, self.count = list(tensors), decay, 0
+        self.mean = [torch.zeros_like(t) for t in self.tensors]
+        self.square = [torch.zeros_like(t) for t in self.tensors]
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """One step at learning rate ``rate``; gradients are forgotten, and tensors without one stay."""
+        self.count += 1
+        first, second = 1 - _FIRST**self.count, 1 - _SECOND**self.count
+        for tensor, mean, square in zip(self.tensors, self.mean, self.square, strict=True):
+            gradient = tensor.grad
+            if gradient is None:
+                continue
+            mean.lerp_(gradient, 1 - _FIRST)
+            square.mul_(_SECOND).addcmul_(gradient, gradient, value=1 - _SECOND)
+            tensor.mul_(1 - rate * self.decay)
+            tensor.addcdiv_(mean / first, (square / second).sqrt_().add_(_TINY), value=-rate)
+            tensor.grad = None
+
+
+class CommitteeAdamW:
     """Steps of ``tensors`` along their gradients; the first dimension of each is the member.
 
     Moments are kept side by side, (E, N), so that a step is a few operations and not a few for each tensor.
@@ -50,8 +74,8 @@ class AdamW:
                 tensor.grad = None
         return norm
 
-    def of_members(self, tensors: Sequence[Tensor], members: Tensor) -> AdamW:
+    def of_members(self, tensors: Sequence[Tensor], members: Tensor) -> CommitteeAdamW:
         """The same state for some slices of the first dimension, now stepping ``tensors``."""
-        other = AdamW(tensors, decay=self.decay)
+        other = CommitteeAdamW(tensors, decay=self.decay)
         other.count, other.mean, other.square = self.count, self.mean[members], self.square[members]
         return other

@@ -32,11 +32,11 @@ from osler.models.case_cohort import CaseCohort
 from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
 from osler.models.device import training_device
-from osler.models.encoders import ImageReader
 from osler.models.forecast import ForecastPath, forecast_table, pairs, past
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
 from osler.models.hazard import steps as times
 from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
+from osler.models.image_reader import ImageReader
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
@@ -52,9 +52,10 @@ Ints = NDArray[np.int64]
 
 _NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
 _READERS = 3  # networks that read an image block, each without a third of the patients
-_LEAST_IMAGE_EVENTS = 10
 _LEAST_SPLINE_EVENTS = 100
 _CLEARLY = 1.0  # standard errors by which a curved path must predict better to be the only one
+_LEAST_IMAGE_EVENTS = 10  # patients with an event after an image, from which pixels are learned from
+_LEARNED_IMAGE_EVENTS = 100  # the same where a network trained elsewhere read the images already
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
 
@@ -137,12 +138,13 @@ class Recurrent(RiskModel):
             after = cohort.outcome.take(patient).since(when[block.visit])
             use = np.flatnonzero(after.time > 0)
             events = len(np.unique(patient[use][after.event[use] > 0]))
-            if events < _LEAST_IMAGE_EVENTS:
-                self.notes_.append(f"Images {name!r} were not read: {events} training patients with one had an event.")
+            if events < (_LEAST_IMAGE_EVENTS if block.vectors is None else _LEARNED_IMAGE_EVENTS):
+                self.notes_.append(_unread(name, events, block.vectors is not None))
                 del images[name]
+                if block.vectors is not None:
+                    images[name] = block.vectors
                 continue
-            channels, height, width = block.values.shape[1:]
-            reader = ImageReader((channels, height, width), len(self.causes_))
+            reader = ImageReader(block.values.shape[1:], len(self.causes_), block.augment)
             scores[name] = np.zeros((len(patient), len(self.causes_)))
             seen = follow_up(after.take(use), self.edges_)
             scores[name][use] = reader.fit(block.values[use], seen, self.edges_, part[patient[use]], self.random_state)
@@ -328,6 +330,14 @@ class Recurrent(RiskModel):
         self.path_ = ForecastPath.from_state(state["forecast"])
         self.network_ = Network.from_state(state["network"])
         self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})
+
+
+def _unread(name: str, events: int, embedded: bool) -> str:
+    """Why no network was trained on a block's pixels, and what was done instead."""
+    few = f"{events} training patient{'s' if events != 1 else ''} with one had an event"
+    if embedded:
+        return f"Images {name!r} were read by the network trained elsewhere: {few}, too few to train one here."
+    return f"Images {name!r} were not read: {few}, too few to train a network; one trained elsewhere could be named."
 
 
 def _spelled_out() -> Signature:

@@ -21,7 +21,7 @@ from osler.models.committee import Committee, Shape
 from osler.models.dropout import Dropout
 from osler.models.forecast_loss import ForecastLoss
 from osler.models.hazard import HazardLoss
-from osler.models.optimiser import AdamW
+from osler.models.optimiser import CommitteeAdamW
 
 __all__ = ["History", "Progress", "Recipe", "losses", "step", "train"]
 
@@ -148,7 +148,7 @@ class _State:
     epoch: int
     whole: Committee
     learner: Committee
-    optimiser: AdamW
+    optimiser: CommitteeAdamW
     active: Tensor
     first: Tensor
     best: Tensor
@@ -160,7 +160,7 @@ class _State:
         first = _held_out(whole, checks)
         active = torch.arange(len(first))
         learner = whole.of_members(active, learning=True)
-        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay)
+        optimiser = CommitteeAdamW(learner.parameters(), decay=recipe.weight_decay)
         return cls(attempt, 0, whole, learner, optimiser, active, first, first.clone(), torch.zeros_like(active))
 
     @classmethod
@@ -178,7 +178,7 @@ class _State:
 
         learner = committee("learner.", len(active))
         learner = learner.of_members(torch.arange(len(active)), learning=True)
-        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay)
+        optimiser = CommitteeAdamW(learner.parameters(), decay=recipe.weight_decay)
         optimiser.count = saved.numbers["steps"]
         optimiser.mean, optimiser.square = arrays["mean"].to(device), arrays["square"].to(device)
         generator.set_state(arrays["generator"])
@@ -261,7 +261,7 @@ def _run(
 
 def step(
     committee: Committee,
-    optimiser: AdamW,
+    optimiser: CommitteeAdamW,
     batch: Batch,
     masks: Masks,
     recipe: Recipe,
