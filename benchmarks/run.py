@@ -27,6 +27,7 @@ PARTS = {
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "genomics": ("genomics.py", "--data", "{data}"),
 }
 
 

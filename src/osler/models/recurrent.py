@@ -112,9 +112,16 @@ class Recurrent(RiskModel):
         seen = seen.counting(sample.weight[landmark.patient])
 
         def path(groups: dict[str, Ints]) -> RidgeFit:
-            owner, blocks = landmark.patient, self.inputs_.blocks()
             return fit_ridge(
-                fused.columns, groups, blocks, seen, times(self.edges_), owner, fold[owner], len(self.causes_)
+                fused.columns,
+                groups,
+                self.inputs_.blocks(),
+                seen,
+                times(self.edges_),
+                landmark.patient,
+                fold[landmark.patient],
+                len(self.causes_),
+                doubted=self.inputs_.doubted(),
             )
 
         straight = path(self.inputs_.groups(splines=False))
