@@ -12,9 +12,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from osler.cohort.actions import ActionSpec, ContraindicationSpec, EffectSpec
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.manifest_errors import explain
 from osler.cohort.manifest_rules import clashes_of
-from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, OutcomeSpec, RecordSpec, VisitsSpec
+from osler.cohort.specs import CohortSpec, GenomicsSpec, OutcomeSpec, RecordSpec, VisitsSpec
 from osler.config import StudyConfig
 from osler.errors import DataError, UsageError, Violation
 

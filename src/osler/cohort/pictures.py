@@ -12,9 +12,9 @@ from osler.cohort.decode import note_idle
 from osler.cohort.encounters import Dated, Encounters, keep_rows, times_of
 from osler.cohort.findings import Findings
 from osler.cohort.image_files import load_encoder, read_pixels, read_vectors, shown_as
+from osler.cohort.image_specs import ImagesSpec, JoinSpec
 from osler.cohort.images import Images
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ImagesSpec, JoinSpec
 from osler.readers.arrays import parse_npz
 from osler.readers.columns import select_columns
 from osler.readers.genomics import table_matrix

@@ -11,21 +11,22 @@ from osler.errors import UsageError
 from osler.readers.codes import canonical
 from osler.readers.where import parse_where
 from osler.units import unit_in_days
-from osler.vision.augmentation import Augmentation
 
 __all__ = [
     "AlsoSpec",
     "CohortSpec",
+    "ColumnName",
     "ColumnsSpec",
     "CompetingSpec",
     "ExcludeSpec",
+    "Extra",
     "GenomicsSpec",
-    "ImagesSpec",
-    "JoinSpec",
     "MomentSpec",
+    "Name",
     "OutcomeSpec",
     "RecordSpec",
     "RowsSpec",
+    "Spec",
     "TableSpec",
     "TimedSpec",
     "VariableSpec",
@@ -74,11 +75,13 @@ Extra = Literal["error", "ignore"]
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class _Spec(BaseModel):
+class Spec(BaseModel):
+    """What every block of a manifest shares: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ExcludeSpec(_Spec):
+class ExcludeSpec(Spec):
     """One criterion: patients with any row that fulfils ``where`` leave the cohort."""
 
     reason: Name
@@ -86,7 +89,7 @@ class ExcludeSpec(_Spec):
     table: str | None = Field(None, description="Table to look in; the first record table (its own rows) if not given.")
 
 
-class CohortSpec(_Spec):
+class CohortSpec(Spec):
     """The ``[cohort]`` table: what the cohort is called and how its tables are written."""
 
     name: Name
@@ -98,7 +101,7 @@ class CohortSpec(_Spec):
     exclude: tuple[ExcludeSpec, ...] = ()
 
 
-class RowsSpec(_Spec):
+class RowsSpec(Spec):
     """How rows of a text table are read, which of them count, and whose they are."""
 
     where: Condition | None = Field(None, description="Which rows count.")
@@ -117,14 +120,14 @@ class TableSpec(RowsSpec):
     extra: Extra = Field("error", description="Patients who are not in the first record table.")
 
 
-class MomentSpec(_Spec):
+class MomentSpec(Spec):
     """One column of a wide table: a variable at a stated time."""
 
     column: ColumnName
     at: Duration
 
 
-class _Meaning(_Spec):
+class _Meaning(Spec):
     """What a value means; shared by single variables and patterns of columns."""
 
     type: Literal["number", "category", "flag"]
@@ -205,7 +208,7 @@ class RecordSpec(TableSpec):
     columns: tuple[ColumnsSpec, ...] = ()
 
 
-class TimedSpec(_Spec):
+class TimedSpec(Spec):
     """Policies of dated rows."""
 
     time: ColumnName | None = Field(None, description="Column of the time since the time origin.")
@@ -285,80 +288,7 @@ class GenomicsSpec(RowsSpec):
         return self
 
 
-class JoinSpec(_Spec):
-    """A second table that an index needs, matched by a column."""
-
-    table: str = Field(min_length=1)
-    on: ColumnName = Field(description="Column in the index, and in the joined table unless ``to`` names it there.")
-    to: ColumnName | None = None
-
-
-Sides = tuple[int, int] | tuple[int, int, int]
-ResNet = Literal["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-
-
-class ImagesSpec(TimedSpec, RowsSpec):
-    """An ``[images]`` block: pixels or voxels named by an index, or embeddings made elsewhere."""
-
-    name: Name = "images"
-    label: str | None = None
-    form: Literal["pixels", "embedding"] = "pixels"
-    index: str | None = Field(None, min_length=1, description="Table of one row per image.")
-    extra: Extra = "error"
-    join: JoinSpec | None = None
-    file: ColumnName | None = Field(None, description="Column of the file name.")
-    folder: str = Field(".", description="Folder of the files, relative to the root.")
-    duplicates: Literal["error", "first", "last", "keep"] = Field(  # type: ignore[assignment]
-        "error", description='Several images of one patient at one time; "keep": all of them, as one visit.'
-    )
-    size: Sides = Field(
-        (64, 64), description="Height and width to which pixels are letterboxed; depth, height and width of volumes."
-    )
-    window: tuple[float, float] | None = Field(
-        None, description="Stored values that become black and white, such as [-1000, 400] Hounsfield units."
-    )
-    augment: Augmentation = Field(
-        default_factory=Augmentation, description="How training images may be changed without changing their meaning."
-    )
-    network: ResNet | None = Field(None, description="Network trained elsewhere that makes vectors of the pixels.")
-    weights: str | None = Field(
-        None, min_length=1, description="Its weights: .safetensors, .pt or .pth, below OSLER_WEIGHTS or the root."
-    )
-    normalise: Literal["imagenet", "image"] | None = Field(
-        None,
-        description='What its weights expect: "imagenet" (mean and spread of that collection; default for pictures) '
-        'or "image" (each image to mean 0 and spread 1; default for volumes).',
-    )
-    first_stride: Literal[1, 2] = Field(2, description="Stride of its first convolution; MONAI's own default is 1.")
-    channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
-    columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
-    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient.")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> ImagesSpec:
-        if not all(8 <= side <= 1024 for side in self.size):
-            raise ValueError("size is height and width, or depth, height and width, each from 8 to 1024")
-        if self.window is not None and self.window[0] >= self.window[1]:
-            raise ValueError("window is the value of black and a higher one of white")
-        if (self.network is None) != (self.weights is None):
-            raise ValueError("network and weights belong together: what the weights are of, and where they lie")
-        if self.network is not None and self.form == "embedding":
-            raise ValueError("network and weights belong to pixels: embeddings were made already")
-        if self.normalise == "imagenet" and len(self.size) == 3:
-            raise ValueError('normalise = "imagenet" belongs to pictures')
-        if self.form == "pixels" and (self.index is None or self.file is None or self.archive or self.columns):
-            raise ValueError("pixels need index, a table, and file, its column of file names")
-        if self.form == "embedding":
-            if (self.archive is None) == (self.index is None):
-                raise ValueError("embeddings come from an archive (.npz) or from an index, one of the two")
-            if self.index is not None and bool(self.columns) == bool(self.file):
-                raise ValueError(
-                    "an index of embeddings names columns (of numbers) or file (of .npy names), one of the two"
-                )
-        return self
-
-
-class CompetingSpec(_Spec):
+class CompetingSpec(Spec):
     """A competing event: own columns, or a further code of the outcome's event column."""
 
     name: Name
@@ -375,7 +305,7 @@ class CompetingSpec(_Spec):
         return self
 
 
-class AlsoSpec(_Spec):
+class AlsoSpec(Spec):
     """Further columns in which the event of interest is told, such as death beside recurrence."""
 
     event: ColumnName
