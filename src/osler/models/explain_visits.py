@@ -1,11 +1,11 @@
 """Explanation by time: which visit moved the risk, and what was found there.
 
 A path from the typical patient to this one, in the order in which things became known: first the record, the genome
-and which measurements there are, then visit after visit what was found. Until a visit has had its turn, its measurements
-are taken to have found what was last known (before the first measurement, the typical value), and its images are absent.
-A visit's contribution is the change of the risk predicted at the landmark when its turn comes; within a visit it is
-shared among what changed there by Shapley values. These are asymmetric Shapley values (Frye C, Rowat C, Feige I.
-NeurIPS 2020) for the order of time: contributions sum to the difference from the typical patient, whatever the model.
+and which measurements there are, then visit after visit what was found. Until a visit has had its turn, it is taken to
+have found what was last known (before the first measurement, the typical value), and its images are absent. A visit's
+contribution is the change of the risk predicted at the landmark when its turn comes; within a visit it is shared among
+what changed there by Shapley values. These are asymmetric Shapley values (Frye C, Rowat C, Feige I. NeurIPS 2020) for
+the order of time: contributions sum to the difference from the typical patient, whatever the model.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pandas as pd
 from osler.cohort.cohort import Cohort, Patient
 from osler.models.base import RiskModel
 from osler.models.explain import explain
+from osler.models.explain_visits import explain_visits
 from osler.planning import plan as make_plan
 from osler.reporting.patient_figures import cause_colour, patient_charts
 from osler.reporting.patient_summary import patient_summary
@@ -44,6 +45,7 @@ def write_patient_report(
     at: float | str,
     plan: Any = None,
     explanation: Any = None,
+    visit_explanation: Any = None,
     forecast: pd.DataFrame | None = None,
     horizons: Sequence[float | str] | None = None,
     run: Mapping[str, Any] | None = None,
@@ -60,6 +62,7 @@ def write_patient_report(
         plan: a Plan, or its ``to_dict()``; its horizon becomes the headline's.
         explanation: an Explanation for the headline's horizon, or its frame: modality, variable, label, value and
             typical (text), contribution (absolute risk).
+        visit_explanation: a VisitExplanation for the headline's horizon.
         forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper".
         horizons: how far ahead; by default those of the model's question. The longest is the headline.
         run: provenance, such as digests of model and code.
@@ -79,6 +82,7 @@ def write_patient_report(
         at=at,
         plan=plan,
         explanation=explanation,
+        visit_explanation=visit_explanation,
         forecast=forecast,
         horizons=horizons,
         run=run,
@@ -100,7 +104,7 @@ def report_patient(
     run: Mapping[str, Any] | None = None,
     as_of: str | None = None,
 ) -> Path:
-    """The whole report of one patient: risk, what drives it, forecast where a model makes one, plan where declared.
+    """The whole report of one patient: risk, what drives it and since when, forecast and plan where there are any.
 
     Args:
         path: the file to write.
@@ -124,6 +128,7 @@ def report_patient(
         at=at,
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
+        visit_explanation=explain_visits(model, patient, at, horizon=horizon),
         forecast=_forecast(forecaster or model, patient, at, horizon),
         run=run,
         as_of=as_of,
