@@ -13,7 +13,7 @@ from osler.reporting.words import known, long, number, unit
 __all__ = ["drives", "drives_by_visit", "when_visited"]
 
 _CHANGES = 3
-#: Contributions within this many percentage points of nothing change nothing that a reader sees.
+#: What is less than this is less than 0.1 percentage points, which is what readers see.
 _NOTHING = 5e-4
 
 
@@ -34,6 +34,7 @@ def drives(explanation: Any, risk: float, cohort: Cohort) -> dict[str, Any] | No
             **{key: _spoken(str(row[key]), cohort.variables.get(row["variable"])) for key in ("value", "typical")},
             "contribution": float(row["contribution"]),
             "error": float(row.get("error", 0.0)),
+            "doubtful": float(row.get("error", 0.0)) >= _NOTHING,
         }
         for row in frame.to_dict("records")
     ]
@@ -47,7 +48,7 @@ def drives(explanation: Any, risk: float, cohort: Cohort) -> dict[str, Any] | No
         "modalities": sorted(by_modality.items(), key=lambda item: -abs(item[1])),
         "typical": float(getattr(explanation, "typical_risk", risk - total)),
         "patient": float(getattr(explanation, "patient_risk", risk)),
-        "sampled": any(row["error"] > 0 for row in rows),
+        "sampled": any(row["doubtful"] for row in rows),
         "exactness": _exactness(getattr(explanation, "error", None), [row["error"] for row in rows]),
     }
 

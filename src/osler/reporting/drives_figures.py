@@ -38,7 +38,7 @@ def drives_charts(summary: dict[str, Any]) -> list[Chart]:
         "field": "kind",
         "type": "nominal",
         "scale": {"domain": [*names.values(), "total"], "range": list(kinds.values())},
-        "legend": {"title": None, "values": list(names.values())},
+        "legend": {"title": None, "values": list(names.values()), "columns": 1},
     }
     y = labelled_rows(170)
     ends = [row[key] for row in data for key in ("start", "end")]
@@ -116,7 +116,8 @@ def visits_charts(summary: dict[str, Any]) -> list[Chart]:
         for step in steps
     ]
     top = 1.12 * max([visits["typical"], *(row["risk"] for row in line), 0.005])
-    x = {"type": "quantitative", "axis": {"title": f"{name} after time zero", "grid": False}, "scale": {"nice": False}}
+    axis = {"title": f"{name} after time zero", "grid": False, "tickCount": 6}
+    x = {"type": "quantitative", "axis": axis, "scale": {"nice": False}}
     y = {
         "type": "quantitative",
         "scale": {"domain": [0, top], "nice": False},
@@ -157,8 +158,7 @@ def visits_charts(summary: dict[str, Any]) -> list[Chart]:
             },
         ],
     }
-    title = "Which visit moved the risk"
-    return [Chart(id="visits", spec=spec, title=title, finding=_visits_finding(visits))]
+    return [Chart(id="visits", spec=spec, finding=_visits_finding(visits))]
 
 
 def _visits_finding(visits: dict[str, Any]) -> str:
