@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Cohort
+from osler.cohort.cohort import VISIT_KEYS, Cohort
 from osler.cohort.images import Images
 from osler.models.base import RiskModel
 from osler.models.shapley import Game, game
 
-__all__ = ["Part", "Step", "blend", "differences", "replaced", "typical_state", "worth"]
+__all__ = ["Part", "Step", "blend", "differences", "filled", "typical_state", "worth"]
 
 Masks = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -39,19 +39,22 @@ class Part:
 
 def typical_state(own: Cohort, typical: dict[str, float | str | None]) -> Cohort:
     """The typical patient, seen at the visits of ``own``: typical values throughout, no genome and no image."""
-    record, visits = own.record.copy(), own.visits.copy()
-    for table, variables in ((record, own.record_variables), (visits, own.visit_variables)):
-        for variable in variables:
-            everywhere = np.ones(len(table), dtype=bool)
-            table[variable.name] = replaced(table[variable.name], everywhere, typical[variable.name])
+    record = {v.name: filled(own.record[v.name], typical[v.name]) for v in own.record_variables}
+    visits = {v.name: filled(own.visits[v.name], typical[v.name]) for v in own.visit_variables}
+    keys = {name: own.visits[name] for name in VISIT_KEYS}
     genomics = {name: replace(g, values=np.full_like(g.values, np.nan)) for name, g in own.genomics.items()}
     images = {name: b.take(np.zeros(len(b.visit), dtype=bool)) for name, b in own.images.items()}
-    return replace(own, record=record, visits=visits, genomics=genomics, images=images)
+    record_table = pd.DataFrame(record, index=own.record.index)
+    return replace(own, record=record_table, visits=pd.DataFrame(keys | visits), genomics=genomics, images=images)
 
 
-def replaced(column: pd.Series, where: Masks, value: float | str | None) -> pd.Series:
-    """The column with ``value`` (missing where it is None) at some places, of the same type."""
-    return column.where(~where, np.nan if value is None else value)
+def filled(column: pd.Series, value: float | str | None) -> pd.Series:
+    """A column of the same type and length with one value throughout; missing if that is None."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        code = -1 if value is None else column.dtype.categories.get_loc(value)
+        codes = np.full(len(column), code, dtype=np.int64)
+        return pd.Series(pd.Categorical.from_codes(codes, dtype=column.dtype), index=column.index)
+    return pd.Series(np.full(len(column), np.nan if value is None else value, dtype=float), index=column.index)
 
 
 def differences(before: Cohort, after: Cohort) -> list[Part]:
@@ -84,25 +87,52 @@ def blend(before: Cohort, after: Cohort, parts: Sequence[Part], joined: Masks) -
 
     Images of ``before`` are among those of ``after``, at the same visits.
     """
-    m = len(joined)
-    mixed = after.subset(np.zeros(m, dtype=np.int64))
-    record, visits = mixed.record.copy(), mixed.visits.copy()
-    genomics, images = dict(mixed.genomics), dict(mixed.images)
-    owner, place = visits["patient"].to_numpy(), np.tile(np.arange(len(after.visits)), m)
-    for part, has in zip(parts, joined.T, strict=True):
-        if part.kind == "record":
-            record[part.name] = replaced(record[part.name], ~has, before.record[part.name].iloc[0])
-        elif part.kind == "visits":
-            earlier = before.visits[part.name].iloc[place].reset_index(drop=True)
-            visits[part.name] = visits[part.name].where(has[owner], earlier)
-        elif part.kind == "genomics":
-            values = np.where(has[:, None], genomics[part.name].values, before.genomics[part.name].values)
-            genomics[part.name] = replace(genomics[part.name], values=values)
-        else:
-            block = images[part.name]
-            already = np.isin(place[block.visit], before.images[part.name].visit)
-            images[part.name] = block.take(already | has[owner[block.visit]])
-    return replace(mixed, record=record, visits=visits, genomics=genomics, images=images)
+    m, v = len(joined), len(after.visits)
+    has = {(part.kind, part.name): column for part, column in zip(parts, joined.T, strict=True)}
+    owner, place, only = np.repeat(np.arange(m), v), np.tile(np.arange(v), m), np.zeros(m, dtype=np.int64)
+    record = {
+        name: _either(before.record[name], after.record[name], only, has.get(("record", name)))
+        for name in after.record.columns
+    }
+    visits: dict[str, Any] = {"patient": owner, "time": after.visits["time"].to_numpy()[place]}
+    for name in (variable.name for variable in after.visit_variables):
+        mine = has.get(("visits", name))
+        visits[name] = _either(before.visits[name], after.visits[name], place, None if mine is None else mine[owner])
+    genomics = {
+        name: replace(
+            block, values=_either_row(before.genomics[name].values, block.values, m, has.get(("genomics", name)))
+        )
+        for name, block in after.genomics.items()
+    }
+    images = {}
+    for name, block in after.images.items():
+        images[name] = block.at_visits(place)
+        if (mine := has.get(("images", name))) is not None:
+            already = np.isin(place[images[name].visit], before.images[name].visit)
+            images[name] = images[name].take(already | mine[owner[images[name].visit]])
+    return replace(
+        after,
+        patients=np.repeat(after.patients, m),
+        pseudonyms=np.repeat(after.pseudonyms, m),
+        record=pd.DataFrame(record, index=pd.RangeIndex(m)),
+        visits=pd.DataFrame(visits),
+        genomics=genomics,
+        images=images,
+    )
+
+
+def _either(before: pd.Series, after: pd.Series, place: NDArray[np.int64], has: Masks | None) -> Any:
+    """The values at ``place`` of ``after`` where true, else of ``before``; of ``after`` alone where None."""
+    if isinstance(after.dtype, pd.CategoricalDtype):
+        codes = [column.cat.codes.to_numpy()[place] for column in (before, after)]
+        return pd.Categorical.from_codes(codes[1] if has is None else np.where(has, *codes[::-1]), dtype=after.dtype)
+    values = [column.to_numpy()[place] for column in (before, after)]
+    return values[1] if has is None else np.where(has, *values[::-1])
+
+
+def _either_row(before: NDArray[Any], after: NDArray[Any], m: int, has: Masks | None) -> NDArray[Any]:
+    """(m, p) copies of the one row of ``after`` where true, else of ``before``; of ``after`` alone where None."""
+    return np.repeat(after, m, axis=0) if has is None else np.where(has[:, None], after, before)
 
 
 @dataclass(frozen=True)

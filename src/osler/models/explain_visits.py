@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import Cohort, Patient, Variable
 from osler.models.base import RiskModel
-from osler.models.blend import Part, Step, replaced, typical_state, worth
+from osler.models.blend import Part, Step, filled, typical_state, worth
 from osler.models.explain import known_of, value_text
 from osler.units import days
 
@@ -128,9 +128,7 @@ def _carried(course: pd.Series, usual: pd.Series, turn: Masks, variable: Variabl
     measured = course.notna().to_numpy()
     later = measured & ~turn
     known = course[measured & turn]
-    if len(known):
-        return replaced(course, later, known.iloc[-1])
-    return course.where(~later, usual)
+    return course.where(~later, filled(course, known.iloc[-1]) if len(known) else usual)
 
 
 def _pairs(states: list[Cohort]) -> int:
