@@ -185,7 +185,8 @@ def _batches(steps: Sequence[Step]) -> Iterator[list[tuple[int, Step, Masks]]]:
 
 def _most(patient: Cohort) -> int:
     """How many copies of a patient are predicted at a time."""
-    held = sum(b.values.nbytes for b in (*patient.images.values(), *patient.genomics.values()))
+    held = sum(block.values.nbytes for block in patient.images.values())
+    held += sum(block.values.nbytes for block in patient.genomics.values())
     return max(1, min(_ROWS, _BYTES // max(held, 1)))
 
 

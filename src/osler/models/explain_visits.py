@@ -147,9 +147,8 @@ def _told(step: Step, risk: NDArray[np.float64]) -> pd.DataFrame:
         (part.modality, part.name, *_words(part, step), float(value), float(doubt))
         for part, value, doubt in zip(step.parts, contribution, error, strict=True)
     ]
-    rows.sort(key=lambda row: -abs(row[5]))
-    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    return frame.astype({"contribution": float, "error": float})
+    frame = pd.DataFrame(rows, columns=list(_COLUMNS)).astype({"contribution": float, "error": float})
+    return frame.sort_values("contribution", key=np.abs, ascending=False, kind="stable", ignore_index=True)
 
 
 def _words(part: Part, step: Step) -> tuple[str, ...]:

@@ -21,13 +21,11 @@ Floats = NDArray[np.float64]
 
 
 class Game(Protocol):
-    """The coalitions to ask about, and what follows from the answers.
+    """The coalitions to ask about, and what follows from the answers."""
 
-    Attributes:
-        coalitions: (m, n) who has joined, all different; the first is nobody, the last everybody.
-    """
-
-    coalitions: Masks
+    @property
+    def coalitions(self) -> Masks:
+        """(m, n) who has joined, all different; the first is nobody, the last everybody."""
 
     def contributions(self, worth: Floats) -> tuple[Floats, Floats]:
         """(n,) contributions and (n,) standard errors of drawing, from the (m,) worth of each coalition.
