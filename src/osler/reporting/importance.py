@@ -10,12 +10,12 @@ import pandas as pd
 from osler.cohort.cohort import Cohort
 from osler.reporting.frames import given, numbers, whole
 from osler.reporting.table_one import modality_label
-from osler.reporting.words import count, number
+from osler.reporting.words import count, number, since
 
 __all__ = ["importance_told"]
 
-#: Beside the chosen model: trees, and the usual model.
-_BESIDE = ("boosted_cox", "boosted_hazard", "cox", "stacked_cox")
+#: Beside the chosen model, the first that there is of each kind.
+_KINDS = (("recurrent",), ("boosted_cox", "boosted_hazard"), ("cox", "stacked_cox"))
 
 
 def importance_told(
@@ -35,7 +35,7 @@ def importance_told(
         cohort: knows the words of variables and modalities.
 
     Returns:
-        ``{"landmark", "horizon", "patients", "models": [{"model", "label"}], "modalities", "variables": [{"label",
+        ``{"when", "horizon", "patients", "models": [{"model", "label"}], "modalities", "variables": [{"label",
         "modality", "values": {model: {"value", "lower", "upper", "withheld"}}}], "agreement": [{"label", "by_patient",
         "lowest_tenth", "overall", "folds"}]}``; the largest of the first model come first.
     """
@@ -46,9 +46,9 @@ def importance_told(
     models = _shown(present, chosen)
     first = frame.iloc[0]
     return {
-        "landmark": float(first["landmark"]),
+        "when": since(float(first["landmark"])),
         "horizon": float(first["horizon"]),
-        "patients": count(first["patients"]),
+        "patients": count(int(first["patients"])),
         "models": [{"model": name, "label": labels.get(name, name)} for name in models],
         "modalities": _entries(frame[frame["kind"] == "modality"], models, cohort),
         "variables": _entries(frame[frame["kind"] == "variable"], models, cohort),
@@ -57,12 +57,9 @@ def importance_told(
 
 
 def _shown(present: Sequence[str], chosen: str) -> list[str]:
-    """The chosen model, one of trees, and one Cox model: those that there are."""
-    beside = [name for name in _BESIDE if name in present and name != chosen]
-    trees = [name for name in beside if "boosted" in name and "boosted" not in chosen][:1]
-    usual = [name for name in beside if "cox" in name and "boosted" not in name][:1]
-    first = [chosen] if chosen in present else []
-    return [*first, *trees, *usual] or list(present[:1])
+    """The chosen model, the recurrent one, one of trees, and one Cox model: those that there are."""
+    kinds = [[name for name in kind if name in present] for kind in ((chosen,), *_KINDS)]
+    return list(dict.fromkeys(kind[0] for kind in kinds if kind))
 
 
 def _entries(frame: pd.DataFrame, models: list[str], cohort: Cohort) -> list[dict[str, Any]]:

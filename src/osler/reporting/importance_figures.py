@@ -39,7 +39,8 @@ def importance_charts(summary: dict[str, Any]) -> list[Chart]:
     findings = {one["model"]: _finding(one, entries) for one in told["models"]}
     title = ["Mean absolute contribution, percentage points", f"({summary['confidence']} interval over patients)"]
     x = {"type": "quantitative", "axis": {"title": title, "tickCount": 5}}
-    y = {**labelled_rows(176), "scale": {"domain": list(range(len(entries)))}}
+    y = labelled_rows(176)
+    y |= {"scale": {"domain": list(range(len(entries)))}, "axis": {**y["axis"], "labelFontSize": 12}}
     tooltip = [{"field": "label", "title": "Variable"}, {"field": "told", "title": "Mean absolute contribution"}]
     shown = shown_by(switches)
     spec = {
