@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import Cohort, Patient, Variable
 from osler.models.base import RiskModel
-from osler.models.blend import Part, Step, filled, typical_state, worth
+from osler.models.blend import Part, Step, differences, filled, typical_state, worth
 from osler.models.explain import known_of, value_text
+from osler.models.shapley import game
 from osler.units import days
 
 __all__ = ["VisitExplanation", "explain_visits"]
@@ -30,7 +31,7 @@ Masks = NDArray[np.bool_]
 #: A longer course is told in so many steps, of neighbouring visits together.
 _STEPS = 24
 #: Synthetic patients asked about, for all steps together, about; and the fewest and most pairs of orders for it.
-_ASKED, _FEWEST, _MOST = 2_048, 2, 32
+_ASKED, _FEWEST, _MOST = 4_096, 4, 64
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def explain_visits(
     typical = typical_state(own, model.typical_)
     groups = [group for group in np.array_split(np.arange(len(own.visits)), _STEPS) if len(group)]
     learned = [_learned(own, typical, 0), *(_learned(own, typical, int(group[-1]) + 1) for group in groups)]
-    pairs = _pairs([typical, *learned])
     rng = np.random.default_rng(random_state)
-    steps = [Step.between(*states, pairs, rng) for states in zip([typical, *learned[:-1]], learned, strict=True)]
+    steps = [_step(*states, len(learned), rng) for states in zip([typical, *learned[:-1]], learned, strict=True)]
     risks = worth(model, steps, at, days(horizon), cause)
     for earlier, later in pairwise(risks):
         later[0] = earlier[-1]  # the same state; single precision may differ by a digit between places in a batch
@@ -131,10 +131,11 @@ def _carried(course: pd.Series, usual: pd.Series, turn: Masks, variable: Variabl
     return course.where(~later, filled(course, known.iloc[-1]) if len(known) else usual)
 
 
-def _pairs(states: list[Cohort]) -> int:
-    """Pairs of orders for every step, so that all steps together ask about a bounded number of synthetic patients."""
-    widest = max(len(states[-1].variables) + len(states[-1].genomics) + len(states[-1].images), 2)
-    return int(np.clip(_ASKED / (len(states) * 2 * (widest - 1)), _FEWEST, _MOST))
+def _step(before: Cohort, after: Cohort, steps: int, rng: np.random.Generator) -> Step:
+    """One of so many steps, with its share of what all may ask about."""
+    parts = tuple(differences(before, after))
+    pairs = int(np.clip(_ASKED / steps / (2 * max(len(parts) - 1, 1)), _FEWEST, _MOST))
+    return Step(before, after, parts, game(len(parts), pairs, rng))
 
 
 _COLUMNS = ("modality", "variable", "label", "before", "after", "contribution", "error")
