@@ -85,7 +85,7 @@ def training(members: int, units: int) -> Callable[[], object]:
     learner = Committee.create(shape, generator).of_members(everyone, learning=True)
     batch = batch_of(members, np.random.default_rng(1))
     recipe = RecurrentSettings().recipe
-    optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay)
+    optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay, members=members)
     visit = torch.arange(VISIT_INPUTS) % 2
     masks = Masks(visit, torch.arange(ROW_INPUTS) % 2, torch.zeros(ROW_INPUTS), 2)
     return lambda: step(learner, optimiser, batch, masks, recipe, generator)

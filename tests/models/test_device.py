@@ -62,7 +62,7 @@ def test_everything_that_a_step_touches_is_moved(given):
     dropout = Dropout.draw(shape, len(batch.last), masks, generator, **shares)
     hazard, forecast = losses(learner, batch, dropout.on(meta))
     (hazard.sum() + forecast.sum()).backward()
-    optimiser = AdamW(learner.parameters(), decay=0.1)
+    optimiser = AdamW(learner.parameters(), decay=0.1, members=shape.members)
     assert all(tensor.grad.is_meta for tensor in learner.parameters())
     assert optimiser.step(0.01, most=1.0).is_meta
     going = torch.tensor([0])
