@@ -107,3 +107,12 @@ def test_large_cohorts_are_predicted_in_parts_and_averaged(monkeypatch):
     np.testing.assert_array_equal(one.patients, other.patients)
     np.testing.assert_allclose(other.incidence, one.incidence, atol=1e-6)
     np.testing.assert_allclose(other.upper, one.upper, atol=1e-6)
+
+
+def test_the_average_of_a_very_large_cohort_is_that_of_some(monkeypatch):
+    cohort = make_cohort(120, seed=1, genes=0, image_size=None, embedding=None)
+    model = Recurrent(QUESTION, members=2, epochs=8).fit(cohort)
+    monkeypatch.setattr(base, "_AVERAGED", 60)
+    some = model.predict(cohort.subset(np.linspace(0, 119, 60).astype(int)), 0.0).incidence.mean(axis=0)
+    np.testing.assert_allclose(model._average(cohort, 0.0), some, atol=1e-6)
+    assert not np.allclose(some, model.average_[0], atol=1e-6)
