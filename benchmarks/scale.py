@@ -61,7 +61,7 @@ def draw(n: int, seed: int = 0) -> Cohort:
 
 
 def measure(n: int) -> dict[str, float]:
-    """Seconds of processor time of fitting and of predicting; MB that were held before, and the most of fitting and of all."""
+    """Seconds of processor time of fitting and predicting; MB held before, and the most while fitting and of all."""
     torch.set_num_threads(1)
     cohort = draw(n)
     before, began = most_held(), time.process_time()
@@ -99,7 +99,7 @@ def main() -> None:
     print(
         "## The recurrent model by size of the cohort\n\n"
         f"`benchmarks/scale.py --sizes {asked.sizes}`: eight variables, three visits, two landmarks, two competing "
-        "events; the default model on one thread; seconds of processor time. Memory is the most that the process held.\n\n"
+        "events; the default model on one thread; processor time. Memory is the most that the process held.\n\n"
         "| patients | fit | predict all, at one landmark | memory of the cohort and libraries | most while fitting "
         "| most of all | epoch of the last best check |\n"
         "|---|---|---|---|---|---|---|"
