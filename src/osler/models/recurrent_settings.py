@@ -44,7 +44,8 @@ class RecurrentSettings:
         units: of the recurrent state, and of the head's hidden layer.
         bins: most bins of time over the longest horizon; there are fewer where events are few.
         patients: most of them; of larger cohorts all with an event, or as many as fill half of the places, and a sample
-            of the others (``CaseCohort``): time and memory of fitting stay as they are.
+            of the others (``CaseCohort``): time and memory of fitting stay as they are. Fewer where more than four
+            landmarks are asked, or where the patients would have more than a million visits.
         rows: about the most training rows; large cohorts are shown at fewer landmarks.
         batch_rows: about the rows, or visits where there are more, of one training step.
         learning_rate, weight_decay: of AdamW.
