@@ -15,6 +15,7 @@ RANK = {
     **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "fitting": 7, "reporting": 7},
     **{
         "cross_validation": 8,
+        "diagnosis": 8,
         "optimism": 8,
         "importance": 9,
         "judging": 8,

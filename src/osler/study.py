@@ -199,6 +199,11 @@ class Study:
 
     def _config(self) -> StudyConfig:
         config = self.config or self.cohort.study
+        if self.cohort.diagnosis is not None:
+            raise UsageError(
+                f"the outcome of {self.cohort.name!r} is a class and has no time: `osler diagnose` "
+                "(osler.DiagnosisStudy) is its study"
+            )
         if self.cohort.outcome is None:
             raise UsageError(f"the cohort {self.cohort.name!r} has no outcome: a study needs one")
         if config is None:

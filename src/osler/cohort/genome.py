@@ -81,6 +81,6 @@ def _from_matrix(reading: Reading, spec: GenomicsSpec) -> _Block | None:
         return None
     values, names, features, sources = read
     reading.sources |= sources
-    ids = reading.bare(np.array(names, dtype=object), spec.id_prefix, patients)
+    ids = reading.bare(np.array(names, dtype=object), spec.prefixes, patients)
     at = reading.place(ids, spec.extra, spec.title, patients, np.arange(len(ids)))
     return values[at >= 0], at[at >= 0], features

@@ -59,7 +59,15 @@ class ImagesSpec(TimedSpec, RowsSpec):
     first_stride: Literal[1, 2] = Field(2, description="Stride of its first convolution; MONAI's own default is 1.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
-    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient.")
+    archive: str | None = Field(
+        None, min_length=1, description="Embedding: .npz with one vector per patient; pixels: an image archive."
+    )
+
+    def _check_archive(self) -> None:
+        if self.index or self.file or self.columns or self.join or self.time:
+            raise ValueError("an archive of pixels names everything itself: no index, file, columns, join or time")
+        if len(self.size) != 2 or self.window is not None or self.network is not None:
+            raise ValueError("an archive holds pictures: size is height and width, without window, network and weights")
 
     @model_validator(mode="after")
     def _one_form(self) -> ImagesSpec:
@@ -73,8 +81,10 @@ class ImagesSpec(TimedSpec, RowsSpec):
             raise ValueError("network and weights belong to pixels: embeddings were made already")
         if self.normalise == "imagenet" and len(self.size) == 3:
             raise ValueError('normalise = "imagenet" belongs to pictures')
-        if self.form == "pixels" and (self.index is None or self.file is None or self.archive or self.columns):
-            raise ValueError("pixels need index, a table, and file, its column of file names")
+        if self.form == "pixels" and self.archive is not None:
+            self._check_archive()
+        elif self.form == "pixels" and (self.index is None or self.file is None or self.columns):
+            raise ValueError("pixels need index, a table, and file, its column of file names; or an archive")
         if self.form == "embedding":
             if (self.archive is None) == (self.index is None):
                 raise ValueError("embeddings come from an archive (.npz) or from an index, one of the two")

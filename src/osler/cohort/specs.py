@@ -13,17 +13,14 @@ from osler.readers.where import parse_where
 from osler.units import unit_in_days
 
 __all__ = [
-    "AlsoSpec",
     "CohortSpec",
     "ColumnName",
     "ColumnsSpec",
-    "CompetingSpec",
     "ExcludeSpec",
     "Extra",
     "GenomicsSpec",
     "MomentSpec",
     "Name",
-    "OutcomeSpec",
     "RecordSpec",
     "RowsSpec",
     "Spec",
@@ -106,11 +103,19 @@ class RowsSpec(Spec):
 
     where: Condition | None = Field(None, description="Which rows count.")
     patient_id: ColumnName | None = Field(None, description="Column of the identifier here.")
-    id_prefix: str = Field("", description="Text before the identifier in this table, taken off.")
+    id_prefix: str | tuple[str, ...] = Field(
+        "", description="Text before the identifier in this table, taken off; a list where rows differ in it."
+    )
     sep: str | None = Field(None, min_length=1, max_length=1)
     comment: str | None = Field(None, min_length=1, description="Lines that begin with it are left out.")
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The texts of which one stands before every identifier, the longest first; none where there is no prefix."""
+        several = (self.id_prefix,) if isinstance(self.id_prefix, str) else self.id_prefix
+        return tuple(sorted(filter(None, several), key=len, reverse=True))
 
 
 class TableSpec(RowsSpec):
@@ -285,79 +290,4 @@ class GenomicsSpec(RowsSpec):
             raise ValueError('gene has one star, which stands for the name of the gene: gene = "*_rnaseq"')
         if self.gene != "*" and self.sets is None:
             raise ValueError("gene belongs to sets")
-        return self
-
-
-class CompetingSpec(Spec):
-    """A competing event: own columns, or a further code of the outcome's event column."""
-
-    name: Name
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="With an own event column: codes of no event.")
-
-    @model_validator(mode="after")
-    def _own_columns(self) -> CompetingSpec:
-        if self.time is not None and self.event is None:
-            raise ValueError("a competing event with its own time needs its own event column")
-        return self
-
-
-class AlsoSpec(Spec):
-    """Further columns in which the event of interest is told, such as death beside recurrence."""
-
-    event: ColumnName
-    time: ColumnName | None = Field(None, description="The time of the outcome if not given.")
-    time_unit: TimeUnit | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="Codes of no event.")
-
-    @model_validator(mode="after")
-    def _codes_apart(self) -> AlsoSpec:
-        if set(self.codes) & set(self.censored):
-            raise ValueError("a code means one thing: event or none")
-        return self
-
-
-class OutcomeSpec(RowsSpec):
-    """The ``[outcome]`` block: follow-up and events."""
-
-    kind: Literal["survival", "fixed"] = "survival"
-    name: Name = Field(description="The event of interest, as reports call it.")
-    table: str | None = Field(None, min_length=1, description="The first record table (its own rows) if not given.")
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName
-    codes: tuple[Code, ...] = Field(("1",), min_length=1, description="Codes of the event of interest.")
-    censored: tuple[Code, ...] = Field(("0",), min_length=1, description="Codes of no event.")
-    missing: tuple[Code, ...] = Field((), description="Codes of an unknown outcome.")
-    also: tuple[AlsoSpec, ...] = Field((), description="A composite event: further columns of it; the earliest counts.")
-    competing: tuple[CompetingSpec, ...] = ()
-    within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
-    unknown: Literal["error", "exclude"] = Field("error", description="Patients whose outcome is not known.")
-    zero_time: Literal["error", "exclude"] = Field("error", description="Follow-up of zero or less.")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns the outcome is read from."""
-        others: tuple[AlsoSpec | CompetingSpec, ...] = (*self.also, *self.competing)
-        asked = [self.time, self.event, *(name for other in others for name in (other.time, other.event))]
-        return tuple(dict.fromkeys(name for name in asked if name is not None))
-
-    @model_validator(mode="after")
-    def _fits_kind(self) -> OutcomeSpec:
-        if self.kind == "survival" and (self.time is None or self.within is not None):
-            raise ValueError('kind "survival" needs time, a column of follow-up times, and has no within')
-        if self.kind == "fixed" and (self.within is None or self.time is not None):
-            raise ValueError('kind "fixed" needs within, such as "30d", and has no time')
-        if self.kind == "fixed" and (self.within or 0) <= 0:
-            raise ValueError("within must be longer than nothing")
-        if self.kind == "fixed" and any(c.event for c in self.competing):
-            raise ValueError('kind "fixed" takes competing events as further codes of its own event column')
-        if self.kind == "fixed" and self.also:
-            raise ValueError('also belongs to kind "survival": the earliest of several events needs their times')
-        if self.table is None and (self.where or self.patient_id or self.id_prefix):
-            raise ValueError("where, patient_id and id_prefix of the outcome belong to its own table")
         return self

@@ -60,7 +60,8 @@ class RiskModel(ABC):
     def fit(self, cohort: Cohort) -> Self:
         """Learn from every patient of ``cohort``; raises ModelError when there is no outcome or nobody is at risk."""
         if cohort.outcome is None:
-            raise ModelError(f"{self.label} cannot be fitted: the cohort {cohort.name!r} has no outcome")
+            what = "a class, which has no time, as its outcome" if cohort.diagnosis is not None else "no outcome"
+            raise ModelError(f"{self.label} cannot be fitted: the cohort {cohort.name!r} has {what}")
         if not (cohort.outcome.time > min(self.question.landmarks)).any():
             raise ModelError(f"{self.label} cannot be fitted: no patient is at risk at the first landmark")
         self.causes_: tuple[str, ...] = cohort.outcome.causes
