@@ -115,6 +115,10 @@ class Design:
         ]
         return np.column_stack([*(part.transform(landmark) for part in self._parts), *moments])
 
+    def record(self, landmark: Landmark) -> NDArray[np.float64]:
+        """(R, S) the columns of what was known at the time origin, first among those of ``transform``."""
+        return self._record.transform(landmark)
+
     def penalty_groups(self) -> dict[str, NDArray[np.int64]]:
         """Modality -> positions of its columns, in column order; a caller may give each its own penalty."""
         groups: dict[str, list[int]] = {}
