@@ -24,6 +24,7 @@ PARTS = {
     "speed": ("speed.py", "--peers-env", "{peers}"),
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
+    "forecast": ("forecast.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
 }
 

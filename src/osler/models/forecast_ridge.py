@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 _PENALTIES = (1.0, 10.0, 100.0, 1000.0, 1e4)
 _NOTHING = 1e6  # the penalty of a group of terms that is left out
-_GAIN = 1e-3  # share of the held-out squared error by which a penalty must be better than the one before
+_LESS = 1e-3  # share of the held-out squared error by which a penalty must be better than the one before
 _ROUNDS = 2
 _LEAST_ROWS, _LEAST_PATIENTS = 30, 10  # fewer correct no course
 
@@ -174,7 +174,7 @@ def _chosen(crossed: _Crossed, target: Floats, nothing: tuple[float, ...]) -> tu
             for penalty in _PENALTIES:
                 tried = (*best[:group], penalty, *best[group + 1 :])
                 error = float(((target - crossed.forecast(tried)) ** 2).mean())
-                if error < least * (1 - _GAIN):
+                if error < least * (1 - _LESS):
                     best, least = tried, error
         if best == before:
             break

@@ -25,6 +25,7 @@ LEVEL = 0.9
 _TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 _FREEDOM = 4.0
 _PENALTY = 1e-2  # per error, on what departs from the variance that the course states
+_GAIN = 5e-3  # share of the interval score by which what was learned must be better than what the course states
 _STATED = np.array([0.0, 0.0, 0.5, 0.0, 0.0])  # the course's own: half the logarithm of its variance
 _FURTHEST = 3.0  # forecasts further out than this are as uncertain as those here
 
@@ -62,13 +63,21 @@ class Spread:
         free, rising = (None, None), (0.0, None)
         found = minimize(loss, _STATED, jac=True, method="L-BFGS-B", bounds=(free, rising, rising, free, free))
         scaled = error * np.exp(-(X @ found.x))
-        return cls(found.x, np.quantile(scaled, _TAILS))
+        learned, stated = cls(found.x, np.quantile(scaled, _TAILS)), cls.stated()
+        scores = [own._score(error, clock, variance, mean) for own in (learned, stated)]
+        return learned if scores[0] < scores[1] * (1 - _GAIN) else stated
 
     def band(self, mean: Floats, clock: Floats, variance: Floats) -> tuple[Floats, Floats]:
         """(Q,) lower and upper bounds of new measurements."""
         log = (_terms(clock, variance, mean) * self.weights).sum(axis=1)
         lower, upper = (mean + bound * np.exp(log) for bound in self.bounds)
         return np.minimum(lower, mean), np.maximum(upper, mean)
+
+    def _score(self, error: Floats, clock: Floats, variance: Floats, mean: Floats) -> float:
+        """Mean interval score (Gneiting and Raftery, 2007) of the band about forecasts with these errors."""
+        lower, upper = self.band(mean, clock, variance)
+        outside = np.maximum(lower - mean - error, 0.0) + np.maximum(error + mean - upper, 0.0)
+        return float((upper - lower + 2.0 / (1.0 - LEVEL) * outside).mean())
 
     def state(self) -> dict[str, Any]:
         """Arrays."""
