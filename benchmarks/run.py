@@ -22,6 +22,8 @@ PARTS = {
     "studies": ("studies.py", "--data", "{data}"),
     "external": ("external.py", "--data", "{data}"),
     "speed": ("speed.py", "--peers-env", "{peers}"),
+    "committee": ("committee.py",),
+    "scale": ("scale.py",),
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
     "forecast": ("forecast.py", "--data", "{data}"),

@@ -120,7 +120,8 @@ def run(
     from osler.study import Study
     from osler.terminal import Bar
 
-    read = read_cohort(cohort, root)
+    folder = out or Path("reports") / _name(cohort)
+    read = read_cohort(cohort, root, vectors=folder / "vectors")
     changes = {
         "models": models and tuple(models.split(",")),
         **{"folds": folds, "repeats": repeats, "seed": seed, "bootstrap": bootstrap},
@@ -128,7 +129,6 @@ def run(
         "added_value": None if added_value else (),
     }
     config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
-    folder = out or Path("reports") / _name(cohort)
     with Bar() as bar:
         study = Study(read, config, folder=folder, workers=workers, progress=bar)
         result = study.run()
@@ -218,6 +218,9 @@ def report(
     patient: Annotated[str, typer.Option(help="Identifier or pseudonym.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     root: Root = None,
+    saliency: Annotated[
+        bool, typer.Option("--saliency", help="Also show where the latest images raise and lower the hazard.")
+    ] = False,
 ) -> None:
     """One patient's report: risk over time, course and forecast, what drives the risk, plan."""
     from osler.cohort.tables import read_cohort
@@ -225,7 +228,8 @@ def report(
     from osler.reporting import report_patient
 
     person = read_cohort(cohort, root, outcome=False).patient(patient)
-    typer.echo(f"Wrote {report_patient(out, model=load_model(model), patient=person, at=at)}.")
+    written = report_patient(out, model=load_model(model), patient=person, at=at, saliency=saliency)
+    typer.echo(f"Wrote {written}.")
 
 
 @app.command(epilog=_examples("osler plan reports/demo/model.osler data/demo --patient P0001 --at 2y"))

@@ -109,15 +109,19 @@ def _given(config: StudyConfig, name: str) -> dict[str, Any]:
     return dict(next((given for model, given in config.settings.items() if model == name), {}))
 
 
-def fit_model(cohort: Cohort, config: StudyConfig, name: str, *, random_state: int) -> tuple[RiskModel, Tuned]:
+def fit_model(
+    cohort: Cohort, config: StudyConfig, name: str, *, random_state: int, checkpoint: Path | None = None
+) -> tuple[RiskModel, Tuned]:
     """A model fitted on patients with an outcome, after a search for its settings among them if the study asks for it.
 
-    ``cohort`` holds the training patients and the predictors that the model may use, and nothing else.
+    ``cohort`` holds the training patients and the predictors that the model may use, and nothing else. A long training
+    leaves its state in the folder ``checkpoint`` and goes on from what it finds there.
     """
     tuned = Tuned(_given(config, name), [])
     if config.tuning.covers(name):
         tuned = tune(cohort, config.question, name, tuned.settings, config.tuning, random_state=random_state)
     model = create(name, config.question, random_state=random_state, **tuned.settings)
+    model.checkpoint = checkpoint
     return model.fit(cohort), tuned
 
 
@@ -126,7 +130,8 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
     began = time.perf_counter()
     seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
-    model, tuned = fit_model(seen.subset(split.train), config, variant.model, random_state=config.seed + split.fold)
+    seed = config.seed + split.fold
+    model, tuned = fit_model(seen.subset(split.train), config, variant.model, random_state=seed, checkpoint=path.parent)
     held_out = seen.subset(split.test)
     assert held_out.outcome is not None
     arrays: dict[str, NDArray[Any]] = {}
@@ -149,7 +154,8 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
 
 def fit_everyone(cohort: Cohort, config: StudyConfig, variant: Variant, path: Path) -> None:
     """Fit a model on every patient and save it to ``path``."""
-    model, _ = fit_model(variant.sees(cohort, config), config, variant.model, random_state=config.seed)
+    seen = variant.sees(cohort, config)
+    model, _ = fit_model(seen, config, variant.model, random_state=config.seed, checkpoint=path.parent)
     write_whole(path, lambda part: save_model(model, part, {"data_digest": cohort.digest}))
 
 

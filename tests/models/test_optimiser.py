@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from osler.models.optimiser import AdamW
+from osler.models.optimiser import CommitteeAdamW
 
 
 def _loss(tensor: torch.Tensor) -> torch.Tensor:
@@ -13,7 +13,7 @@ def _loss(tensor: torch.Tensor) -> torch.Tensor:
 def test_steps_equal_those_of_torch():
     mine = torch.tensor([[0.5, 0.1, -0.3], [2.0, 0.0, 1.0]], requires_grad=True)
     theirs = mine.detach().clone().requires_grad_()
-    own, reference = AdamW([mine], decay=0.1), torch.optim.AdamW([theirs], lr=0.05, weight_decay=0.1)
+    own, reference = CommitteeAdamW([mine], decay=0.1), torch.optim.AdamW([theirs], lr=0.05, weight_decay=0.1)
     for _ in range(50):
         _loss(mine).backward()
         own.step(0.05)
@@ -25,7 +25,7 @@ def test_steps_equal_those_of_torch():
 
 def test_members_that_stop_do_not_disturb_the_others():
     whole = torch.tensor([[0.5, 0.1, -0.3], [2.0, 0.0, 1.0]], requires_grad=True)
-    optimiser = AdamW([whole], decay=0.1)
+    optimiser = CommitteeAdamW([whole], decay=0.1)
     part, few = None, None
     for step in range(20):
         if step == 8:
@@ -40,6 +40,6 @@ def test_members_that_stop_do_not_disturb_the_others():
 
 
 def test_a_tensor_without_gradient_stays():
-    idle = torch.ones(2, requires_grad=True)
-    AdamW([idle], decay=0.5).step(0.1)
+    idle = torch.ones(1, 2, requires_grad=True)
+    CommitteeAdamW([idle], decay=0.5).step(0.1)
     assert (idle == 1).all()

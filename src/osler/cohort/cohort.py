@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 from osler.cohort.outcome import Outcome
 from osler.config import digest
@@ -82,30 +83,6 @@ class Genomics:
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """One kind of image or embedding: m of them, each taken at a visit.
-
-    Attributes:
-        name: the block, such as "xray" or "HE".
-        form: "pixels" with values (m, channels, height, width) float32 in [0, 1], or "embedding" with (m, d) float32.
-        visit: (m,) int64, positions in ``Cohort.visits``, ascending; at most one image of a block per visit.
-        label: the words that reports use; empty when the name says it.
-    """
-
-    name: str
-    form: Literal["pixels", "embedding"]
-    visit: NDArray[np.int64]
-    values: NDArray[np.float32]
-    label: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.visit) != len(self.values) or self.values.ndim != (4 if self.form == "pixels" else 2):
-            raise UsageError(f"image block {self.name!r}: {self.values.shape} values for {len(self.visit)} visits")
-        if np.any(np.diff(self.visit) <= 0):
-            raise UsageError(f"image block {self.name!r}: visits must ascend, one image each")
-
-
-@dataclass(frozen=True, eq=False)
 class Cohort:
     """n patients who met the eligibility criteria.
 
@@ -173,7 +150,7 @@ class Cohort:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all content; two cohorts with the same digest give the same study."""
-        images = {k: (v.form, v.visit, v.values) for k, v in self.images.items()}
+        images = {k: v.content for k, v in self.images.items()}
         genomics = {k: (v.kind, v.features, v.values) for k, v in self.genomics.items()}
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
@@ -223,7 +200,7 @@ class Cohort:
             record=self.record.iloc[index].reset_index(drop=True),
             visits=visits,
             genomics={k: replace(g, values=g.values[index]) for k, g in self.genomics.items()},
-            images={k: _images_of(block, rows) for k, block in self.images.items()},
+            images={k: block.at_visits(rows) for k, block in self.images.items()},
             outcome=None if self.outcome is None else self.outcome.take(index),
         )
 
@@ -231,7 +208,7 @@ class Cohort:
         """The same patients with only the visits (and their images) where ``keep`` is true."""
         rows = np.flatnonzero(keep)
         visits = self.visits.iloc[rows].reset_index(drop=True)
-        return replace(self, visits=visits, images={k: _images_of(b, rows) for k, b in self.images.items()})
+        return replace(self, visits=visits, images={k: block.at_visits(rows) for k, block in self.images.items()})
 
     def without(self, *modalities: str) -> Cohort:
         """The same patients with whole modalities withheld (absent, as if never measured)."""
@@ -278,12 +255,3 @@ def draw_pseudonyms(key: str, identifiers: Iterable[str]) -> NDArray[np.object_]
     rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(1, len(keys) + 1)
     width = max(4, len(str(len(keys))))
     return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
-
-
-def _images_of(block: Images, rows: NDArray[np.int64]) -> Images:
-    """Images at the visits ``rows`` (old positions in their new order; a row may be repeated)."""
-    where = np.searchsorted(block.visit, rows)
-    where = np.minimum(where, max(len(block.visit) - 1, 0))
-    has = block.visit[where] == rows if len(block.visit) else np.zeros(len(rows), dtype=bool)
-    values = block.values[where[has]] if has.any() else block.values[:0]
-    return replace(block, visit=np.flatnonzero(has).astype(np.int64), values=values)

@@ -51,6 +51,7 @@ class Reading:
 
     ``file`` is what messages call the manifest.
     ``known`` are the identifiers of the first record table, set once it was read; ``patients`` those who stay.
+    ``vectors`` is the folder where vectors that a network makes of images are kept; None to keep none.
     ``blind`` says that the first record table could not be read: the other files are looked at without patients.
     """
 
@@ -62,6 +63,7 @@ class Reading:
     sources: dict[str, str] = field(default_factory=dict)
     known: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
     patients: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
+    vectors: Path | None = None
     blind: bool = False
     _tables: dict[tuple[str, TableFormat], Table | None] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from osler.errors import UsageError
 from osler.readers.codes import canonical
 from osler.readers.where import parse_where
 from osler.units import unit_in_days
+from osler.vision.augmentation import Augmentation
 
 __all__ = [
     "AlsoSpec",
@@ -284,8 +285,12 @@ class JoinSpec(_Spec):
     to: ColumnName | None = None
 
 
+Sides = tuple[int, int] | tuple[int, int, int]
+ResNet = Literal["resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+
+
 class ImagesSpec(TimedSpec, RowsSpec):
-    """An ``[images]`` block: pixels named by an index, or embeddings made elsewhere."""
+    """An ``[images]`` block: pixels or voxels named by an index, or embeddings made elsewhere."""
 
     name: Name = "images"
     label: str | None = None
@@ -295,7 +300,28 @@ class ImagesSpec(TimedSpec, RowsSpec):
     join: JoinSpec | None = None
     file: ColumnName | None = Field(None, description="Column of the file name.")
     folder: str = Field(".", description="Folder of the files, relative to the root.")
-    size: tuple[int, int] = Field((64, 64), description="Height and width to which pixels are letterboxed.")
+    duplicates: Literal["error", "first", "last", "keep"] = Field(  # type: ignore[assignment]
+        "error", description='Several images of one patient at one time; "keep": all of them, as one visit.'
+    )
+    size: Sides = Field(
+        (64, 64), description="Height and width to which pixels are letterboxed; depth, height and width of volumes."
+    )
+    window: tuple[float, float] | None = Field(
+        None, description="Stored values that become black and white, such as [-1000, 400] Hounsfield units."
+    )
+    augment: Augmentation = Field(
+        default_factory=Augmentation, description="How training images may be changed without changing their meaning."
+    )
+    network: ResNet | None = Field(None, description="Network trained elsewhere that makes vectors of the pixels.")
+    weights: str | None = Field(
+        None, min_length=1, description="Its weights: .safetensors, .pt or .pth, below OSLER_WEIGHTS or the root."
+    )
+    normalise: Literal["imagenet", "image"] | None = Field(
+        None,
+        description='What its weights expect: "imagenet" (mean and spread of that collection; default for pictures) '
+        'or "image" (each image to mean 0 and spread 1; default for volumes).',
+    )
+    first_stride: Literal[1, 2] = Field(2, description="Stride of its first convolution; MONAI's own default is 1.")
     channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
     columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
     archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient.")
@@ -303,7 +329,15 @@ class ImagesSpec(TimedSpec, RowsSpec):
     @model_validator(mode="after")
     def _one_form(self) -> ImagesSpec:
         if not all(8 <= side <= 1024 for side in self.size):
-            raise ValueError("size is height and width, each from 8 to 1024")
+            raise ValueError("size is height and width, or depth, height and width, each from 8 to 1024")
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError("window is the value of black and a higher one of white")
+        if (self.network is None) != (self.weights is None):
+            raise ValueError("network and weights belong together: what the weights are of, and where they lie")
+        if self.network is not None and self.form == "embedding":
+            raise ValueError("network and weights belong to pixels: embeddings were made already")
+        if self.normalise == "imagenet" and len(self.size) == 3:
+            raise ValueError('normalise = "imagenet" belongs to pictures')
         if self.form == "pixels" and (self.index is None or self.file is None or self.archive or self.columns):
             raise ValueError("pixels need index, a table, and file, its column of file names")
         if self.form == "embedding":

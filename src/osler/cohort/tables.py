@@ -26,7 +26,12 @@ __all__ = ["read_cohort", "validate"]
 
 
 def read_cohort(
-    path: str | Path, root: str | Path | None = None, *, outcome: bool = True, limits: Limits = LIMITS
+    path: str | Path,
+    root: str | Path | None = None,
+    *,
+    outcome: bool = True,
+    limits: Limits = LIMITS,
+    vectors: str | Path | None = None,
 ) -> Cohort:
     """Read a cohort as its ``cohort.toml`` declares it.
 
@@ -36,6 +41,8 @@ def read_cohort(
             manifest names as its root; else the manifest's own folder.
         outcome: read the outcome too; False for patients who are only to be scored (their tables need not have it).
         limits: how large files, tables and images may be.
+        vectors: folder where vectors that a network trained elsewhere makes of images are kept from one reading to the
+            next; if not given, the folder OSLER_VECTORS (environment), else none.
 
     Returns:
         The patients who meet the criteria, in the order of the first record table, with the participant flow.
@@ -48,6 +55,8 @@ def read_cohort(
     file = manifest_path(path)
     base = open_folder(manifest, file, None if root is None else Path(root), os.environ.get("OSLER_DATA"))
     reading = Reading(manifest, Folder(base, limits), file.name)
+    kept = vectors or os.environ.get("OSLER_VECTORS")
+    reading.vectors = None if kept is None else Path(kept)
     reading.sources[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     cohort = _read(reading, outcome=outcome)
     reading.findings.raise_all()

@@ -26,6 +26,13 @@ class Column:
     variable: str
     summary: str
 
+    @property
+    def kind(self) -> str:
+        """What of the variable it tells: "level", "spline", "mean", "slope", or "rhythm" (how often, how long ago)."""
+        if self.summary.startswith("spline"):
+            return "spline"
+        return {"mean": "mean", "slope": "slope", "since": "rhythm", "count": "rhythm"}.get(self.summary, "level")
+
 
 def columns_to_json(columns: tuple[Column, ...]) -> list[dict[str, str]]:
     """Plain dicts."""

@@ -66,7 +66,7 @@ class Design:
         if not len(landmark):
             raise ModelError("a design cannot be fitted: nobody is at risk at the landmarks")
         known = landmark.known
-        embeddings = [name for name, block in known.images.items() if block.form == "embedding"]
+        embeddings = [name for name, block in known.images.items() if block.vectors is not None]
         patients = len(np.unique(landmark.patient))
         self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings, patients)
         for part in self._parts:
@@ -119,11 +119,15 @@ class Design:
         """(R, S) the columns of what was known at the time origin, first among those of ``transform``."""
         return self._record.transform(landmark)
 
-    def penalty_groups(self) -> dict[str, NDArray[np.int64]]:
-        """Modality -> positions of its columns, in column order; a caller may give each its own penalty."""
+    def penalty_groups(self, *, by_kind: bool = False) -> dict[str, NDArray[np.int64]]:
+        """Modality -> positions of its columns, in column order; a caller may give each its own penalty.
+
+        With ``by_kind`` a modality's levels, splines, means, slopes and rhythm are groups of their own.
+        """
         groups: dict[str, list[int]] = {}
         for i, column in enumerate(self.columns_):
-            groups.setdefault(column.modality, []).append(i)
+            fine = by_kind and column.modality != "landmark"
+            groups.setdefault(f"{column.modality}.{column.kind}" if fine else column.modality, []).append(i)
         return {name: np.array(members, dtype=np.int64) for name, members in groups.items()}
 
     def state(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Cohort, Images, Patient, Variable
+from osler.cohort.cohort import Cohort, Patient, Variable
 from osler.errors import UsageError
 from osler.models.base import RiskModel
 from osler.units import days
@@ -225,7 +225,7 @@ def _mixed(own: Cohort, players: list[_Player], coalitions: Masks, typical: dict
             values = np.where(joined[:, None], block.values, np.float32(np.nan))
             genomics[player.name] = replace(block, values=values)
         else:
-            images[player.name] = _kept(images[player.name], joined[owner[images[player.name].visit]])
+            images[player.name] = images[player.name].take(joined[owner[images[player.name].visit]])
     return replace(
         mixed,
         patients=np.arange(n).astype(str).astype(object),
@@ -238,7 +238,3 @@ def _mixed(own: Cohort, players: list[_Player], coalitions: Masks, typical: dict
 
 def _replaced(column: pd.Series, where: Masks, value: float | str | None) -> pd.Series:
     return column.where(~where, np.nan if value is None else value)
-
-
-def _kept(images: Images, keep: Masks) -> Images:
-    return replace(images, visit=images.visit[keep], values=images.values[keep])
