@@ -135,15 +135,15 @@ def score_forecasts(
     asked = [(str(names[rows[0]]), [rows]) for rows in groups]
     for variable, told in [*asked, (ALL_VARIABLES, enough)]:
         use = np.concatenate(told) if told else np.zeros(0, dtype=np.int64)
-        seen = {"variable": variable, "values": len(use), "patients": len(np.unique(who[use]))}
-        withheld = not told or seen["patients"] < SMALLEST
+        cluster = np.unique(who[use], return_inverse=True)[1]
+        people = len(np.unique(cluster))
+        seen = {"variable": variable, "values": len(use), "patients": people}
         for measure, each in parts.items():
-            if withheld:
+            if not told or people < SMALLEST:
                 note = f"measured in fewer than {SMALLEST} patients"
                 scores += [{**seen, "method": m, "measure": measure, **_nothing(), "note": note} for m in methods]
                 continue
             found = _measured(each, told, measure)
-            cluster = np.unique(who[use], return_inverse=True)[1]
             for m, told_of in zip(methods, _estimates(found, measure, cluster, confidence), strict=True):
                 scores.append({**seen, "method": m, "measure": measure, **told_of, "note": ""})
             differences += _compared(found, methods, variable, measure, cluster, confidence)

@@ -182,7 +182,8 @@ def _chosen(crossed: _Crossed, target: Floats, nothing: tuple[float, ...]) -> tu
 
 
 def _solve(terms: _Terms, target: Floats, penalty: Floats) -> Floats:
-    return np.linalg.solve(terms.columns.T @ terms.columns + np.diag(penalty), terms.columns.T @ target)
+    gram = terms.columns.T @ terms.columns + np.diag(penalty)
+    return np.asarray(np.linalg.solve(gram, terms.columns.T @ target), dtype=float)
 
 
 def _terms(course: Course, at: Origins) -> _Terms:
