@@ -27,7 +27,9 @@ PARTS = {
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
     "forecast": ("forecast.py", "--data", "{data}"),
+    "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "genomics": ("genomics.py", "--data", "{data}"),
 }
 
 

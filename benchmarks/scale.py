@@ -61,16 +61,16 @@ def draw(n: int, seed: int = 0) -> Cohort:
 
 
 def measure(n: int) -> dict[str, float]:
-    """Seconds of fitting and of predicting; MB that were held before, and the most of fitting and of all."""
+    """Seconds of processor time of fitting and predicting; MB held before, and the most while fitting and of all."""
     torch.set_num_threads(1)
     cohort = draw(n)
-    before, began = most_held(), time.perf_counter()
+    before, began = most_held(), time.process_time()
     model = Recurrent(QUESTION).fit(cohort)
-    fitted, fitting = time.perf_counter(), most_held()
+    fitted, fitting = time.process_time(), most_held()
     for first in range(0, n, CALL):
         some = cohort if n <= CALL else cohort.subset(np.arange(first, min(first + CALL, n)))
         model.predict(some, at=2 * YEAR)
-    predicting = time.perf_counter() - fitted
+    predicting = time.process_time() - fitted
     best = max(model.history_.epoch)
     return {
         "fit": fitted - began,
@@ -99,7 +99,7 @@ def main() -> None:
     print(
         "## The recurrent model by size of the cohort\n\n"
         f"`benchmarks/scale.py --sizes {asked.sizes}`: eight variables, three visits, two landmarks, two competing "
-        "events; the default model on one thread. Memory is the most that the process held.\n\n"
+        "events; the default model on one thread; processor time. Memory is the most that the process held.\n\n"
         "| patients | fit | predict all, at one landmark | memory of the cohort and libraries | most while fitting "
         "| most of all | epoch of the last best check |\n"
         "|---|---|---|---|---|---|---|"

@@ -15,15 +15,17 @@ RANK = {
     **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "fitting": 7, "reporting": 7},
     **{
         "cross_validation": 8,
+        "diagnosis": 8,
         "optimism": 8,
+        "importance": 9,
         "judging": 8,
         "external": 8,
         "provenance": 8,
         "scoring": 8,
-        "study": 9,
-        "schemas": 9,
+        "study": 10,
+        "schemas": 10,
     },
-    **{"terminal": 10, "cli": 11, "__init__": 12, "__main__": 12},
+    **{"terminal": 11, "cli": 12, "__init__": 13, "__main__": 13},
 }
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import VISIT_KEYS, Cohort
 from osler.cohort.split import Split
-from osler.config import StudyConfig, code_digest, digest
+from osler.config import MODEL_NAMES, StudyConfig, code_digest, digest
 from osler.models import create
 from osler.models.base import RiskModel
+from osler.models.importance import contributions_of, sample
 from osler.models.store import save_model
 from osler.tuning import Tuned, tune
 
@@ -80,7 +81,7 @@ def predictors(cohort: Cohort, config: StudyConfig) -> Cohort:
 
 def fold_key(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split) -> str:
     """Name of a fit on a training part: the digest of everything that its predictions depend on."""
-    parts = (split.train, split.test, split.fold)
+    parts = (split.train, split.test, split.fold, _explains(config, variant, split))
     return digest("fold", *_inputs(cohort, config, variant), *parts)[:32]
 
 
@@ -142,14 +143,34 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
             if len(arrays[f"patient{i}"])
             else np.zeros((0, len(model.causes_), len(config.question.grid)))
         )
+    seconds = time.perf_counter() - began
+    if patients := _explains(config, variant, split):
+        arrays |= _contributions(model, seen, config, patients)
     about = {
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds,
         "notes": [*model.notes_, *([tuned.note] if tuned.note else [])],
         "settings": model.settings(),
         "trace": tuned.trace,
     }
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     write_whole(path, lambda part: _save_arrays(part, arrays))
+
+
+def _explains(config: StudyConfig, variant: Variant, split: Split) -> int:
+    """How many patients' risks a fit explains: those of the first repeat that use all data and some predictor."""
+    asked = split.repeat == 0 and variant.modalities is None and variant.model != MODEL_NAMES[0]
+    return config.explain if asked else 0
+
+
+def _contributions(model: RiskModel, seen: Cohort, config: StudyConfig, patients: int) -> dict[str, NDArray[Any]]:
+    """What each thing contributes to the risks of the same patients in every fit, whether it learned from them or not.
+
+    The time that this takes is not counted to the model's.
+    """
+    at, horizon = config.explained
+    chosen = seen.subset(sample(seen, at, patients, config.seed))
+    told = contributions_of(model, chosen, at, horizon=horizon, random_state=config.seed)
+    return {"contribution": told.values, "differs": told.differs}
 
 
 def fit_everyone(cohort: Cohort, config: StudyConfig, variant: Variant, path: Path) -> None:
@@ -165,7 +186,10 @@ def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read_fold(path: Path) -> dict[str, Any]:
-    """What ``fit_fold`` wrote: patient and incidence of each landmark by number; seconds, notes, settings, trace."""
+    """What ``fit_fold`` wrote: patient and incidence of each landmark by number; seconds, notes, settings, trace.
+
+    Where the fit explained risks, also "contribution" and "differs" of ``osler.models.importance.Contributions``.
+    """
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return {**arrays, **json.loads(arrays.pop("about").tobytes())}

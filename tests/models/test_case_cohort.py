@@ -7,6 +7,7 @@ import pytest
 
 from cohorts import QUESTION, YEAR, make_cohort
 from osler.cohort.outcome import Outcome
+from osler.config import Question
 from osler.models import base
 from osler.models.case_cohort import CaseCohort
 from osler.models.hazard import event_rates, follow_up
@@ -82,6 +83,20 @@ def test_a_model_of_a_sample_predicts_the_risk_of_all():
     assert model.average(0.0)[0, -1] == pytest.approx(expected, rel=0.25)
 
 
+def test_many_landmarks_or_visits_make_fewer_patients():
+    cohort = make_cohort(50, seed=1, genes=0, image_size=None, embedding=None)
+
+    def most(landmarks: int, visits: int) -> int:
+        many = cohort.visits.iloc[np.zeros(visits, dtype=int)]
+        question = Question(tuple(float(i) for i in range(landmarks)), (YEAR,))
+        return Recurrent(question, patients=8000)._most_patients(replace(cohort, visits=many))
+
+    assert most(1, 150) == most(4, 150) == 8000
+    assert most(16, 150) == 2000
+    assert most(1, 10_000) == 5000
+    assert most(1, 200_000) == 1000
+
+
 def test_large_cohorts_are_predicted_in_parts_and_averaged(monkeypatch):
     cohort = make_cohort(120, seed=1, image_size=None)
     whole = Recurrent(QUESTION, members=2, epochs=8).fit(cohort)
@@ -92,3 +107,12 @@ def test_large_cohorts_are_predicted_in_parts_and_averaged(monkeypatch):
     np.testing.assert_array_equal(one.patients, other.patients)
     np.testing.assert_allclose(other.incidence, one.incidence, atol=1e-6)
     np.testing.assert_allclose(other.upper, one.upper, atol=1e-6)
+
+
+def test_the_average_of_a_very_large_cohort_is_that_of_some(monkeypatch):
+    cohort = make_cohort(120, seed=1, genes=0, image_size=None, embedding=None)
+    model = Recurrent(QUESTION, members=2, epochs=8).fit(cohort)
+    monkeypatch.setattr(base, "_AVERAGED", 60)
+    some = model.predict(cohort.subset(np.linspace(0, 119, 60).astype(int)), 0.0).incidence.mean(axis=0)
+    np.testing.assert_allclose(model._average(cohort, 0.0), some, atol=1e-6)
+    assert not np.allclose(some, model.average_[0], atol=1e-6)

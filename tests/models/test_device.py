@@ -14,7 +14,7 @@ from osler.models.batch import Batch
 from osler.models.committee import Committee
 from osler.models.device import gathered_back, product, training_device
 from osler.models.dropout import Dropout
-from osler.models.optimiser import CommitteeAdamW
+from osler.models.optimiser import AdamW
 from osler.models.recurrent import Recurrent
 from osler.models.training import losses, train
 
@@ -62,7 +62,7 @@ def test_everything_that_a_step_touches_is_moved(given):
     dropout = Dropout.draw(shape, len(batch.last), masks, generator, **shares)
     hazard, forecast = losses(learner, batch, dropout.on(meta))
     (hazard.sum() + forecast.sum()).backward()
-    optimiser = CommitteeAdamW(learner.parameters(), decay=0.1)
+    optimiser = AdamW(learner.parameters(), decay=0.1, members=shape.members)
     assert all(tensor.grad.is_meta for tensor in learner.parameters())
     assert optimiser.step(0.01, most=1.0).is_meta
     going = torch.tensor([0])

@@ -96,7 +96,7 @@ def test_a_loss_that_is_not_finite_starts_again_once_and_then_says_what_to_do(ca
     (batch,) = caught["batches"]
     broken = replace(batch, rows=torch.full_like(batch.rows, torch.nan))
     rates = []
-    monkeypatch.setattr(training.CommitteeAdamW, "step", lambda self, rate, **how: rates.append(rate) or torch.zeros(6))
+    monkeypatch.setattr(training.AdamW, "step", lambda self, rate, **how: rates.append(rate) or torch.zeros(6))
     with pytest.raises(TrainingError, match="learning_rate") as caught_error:
         _train(caught, batches=[broken])
     assert caught_error.value.check == "loss"

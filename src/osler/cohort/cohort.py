@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cohort.diagnosis import Diagnosis
 from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 from osler.cohort.outcome import Outcome
@@ -64,12 +65,18 @@ class FlowStep:
 
 @dataclass(frozen=True, eq=False)
 class Genomics:
-    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it."""
+    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it.
+
+    ``sets`` are groups of features known beforehand, such as pathways: name -> members, all of them among ``features``;
+    ``sets_told`` is a sentence on what was left out of them.
+    """
 
     name: str
     kind: Literal["expression", "mutation", "copy_number", "dosage", "other"]
     features: tuple[str, ...]
     values: NDArray[np.float32]
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sets_told: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.features):
@@ -95,12 +102,14 @@ class Cohort:
             Encounters known only from an image are rows too.
         variables: the meaning of every column of ``record`` and ``visits``.
         genomics, images: blocks by name.
-        outcome: None when it is not known (patients to be scored).
+        outcome: follow-up; None when it is not known (patients to be scored), or when a class is asked.
+        diagnosis: classes, where the manifest's outcome is a class; otherwise None.
         flow: participant flow up to these patients.
         actions: declarations of the manifest's ``[[actions]]``, for plans.
         sources: digest of every file read, by name.
         description: the manifest's words on study, source and licence.
-        study: the question that the manifest declares, or None.
+        study: the question that the manifest's ``[study]`` declares, or None.
+        question: how classes are to be told apart, as the manifest's ``[diagnosis]`` says, or None.
         pseudonyms: (n,) names for the outside, "P0001"..., which stay a patient's own through ``subset``; the reader
             draws them from the whole record table (see ``draw_pseudonyms``), and by default they come from the content.
     """
@@ -113,11 +122,13 @@ class Cohort:
     genomics: dict[str, Genomics] = field(default_factory=dict)
     images: dict[str, Images] = field(default_factory=dict)
     outcome: Outcome | None = None
+    diagnosis: Diagnosis | None = None
     flow: tuple[FlowStep, ...] = ()
     actions: tuple[Any, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
     description: str = ""
     study: Any = None
+    question: Any = None
     pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
@@ -128,7 +139,8 @@ class Cohort:
         return len(self.patients)
 
     def __repr__(self) -> str:
-        events = "no outcome" if self.outcome is None else str(self.outcome.events())
+        told = self.outcome.events() if self.outcome else self.diagnosis.counts() if self.diagnosis else None
+        events = "no outcome" if told is None else str(told)
         return f"Cohort({self.name!r}: {len(self)} patients, {len(self.visits)} visits, {events})"
 
     @property
@@ -151,10 +163,13 @@ class Cohort:
     def digest(self) -> str:
         """SHA-256 of all content; two cohorts with the same digest give the same study."""
         images = {k: v.content for k, v in self.images.items()}
-        genomics = {k: (v.kind, v.features, v.values) for k, v in self.genomics.items()}
+        genomics = {k: (v.kind, v.features, v.values, v.sets) for k, v in self.genomics.items()}
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
-        return digest(self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome)
+        parts = [self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome]
+        if self.diagnosis is not None:
+            parts.append((self.diagnosis.name, self.diagnosis.classes, self.diagnosis.label, self.diagnosis.positive))
+        return digest(*parts)
 
     def at(self, landmark: float | str | Iterable[float | str], *, at_risk: bool = True) -> Landmark:
         """What is known at a landmark, or at each of several: the only door to predictors and to later follow-up.
@@ -202,6 +217,7 @@ class Cohort:
             genomics={k: replace(g, values=g.values[index]) for k, g in self.genomics.items()},
             images={k: block.at_visits(rows) for k, block in self.images.items()},
             outcome=None if self.outcome is None else self.outcome.take(index),
+            diagnosis=None if self.diagnosis is None else self.diagnosis.take(index),
         )
 
     def keep_visits(self, keep: NDArray[np.bool_]) -> Cohort:

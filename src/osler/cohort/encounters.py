@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import Variable
 from osler.cohort.decode import decode, expand, read_times, variable_of
 from osler.cohort.follow_up import SAME_MOMENT
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ImagesSpec, TimedSpec, VariableSpec, VisitsSpec
+from osler.cohort.specs import TimedSpec, VariableSpec, VisitsSpec
 from osler.units import unit_in_days
 
 __all__ = ["Dated", "Encounters", "keep_rows", "merge", "read_visits", "spread", "times_of"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from osler.cohort.encounters import Dated
 from osler.cohort.findings import Findings
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.reading import Reading
-from osler.cohort.specs import ImagesSpec
 from osler.config import digest
 from osler.errors import DataError, Violation
 from osler.readers.arrays import parse_npy

@@ -12,12 +12,13 @@ from osler.cohort.decode import note_idle
 from osler.cohort.encounters import Dated, Encounters, keep_rows, times_of
 from osler.cohort.findings import Findings
 from osler.cohort.image_files import load_encoder, read_pixels, read_vectors, shown_as
+from osler.cohort.image_specs import ImagesSpec, JoinSpec
 from osler.cohort.images import Images
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ImagesSpec, JoinSpec
 from osler.readers.arrays import parse_npz
 from osler.readers.columns import select_columns
 from osler.readers.genomics import table_matrix
+from osler.readers.image_archive import read_archive
 
 __all__ = ["Pictures", "read_images"]
 
@@ -44,7 +45,8 @@ def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | N
     Files of patients who are not in the cohort are not opened.
     """
     if spec.archive is not None:
-        return _from_archive(reading, spec, spec.archive)
+        read = _labelled if spec.form == "pixels" else _from_archive
+        return read(reading, spec, spec.archive)
     assert spec.index is not None
     asked = [name for name in (spec.time,) if name] + (
         [spec.join.on] if spec.join else [spec.file] if spec.file else []
@@ -160,12 +162,27 @@ def _from_archive(reading: Reading, spec: ImagesSpec, archive: str) -> Pictures 
     if source is None or arrays is None:
         return None
     reading.sources[archive] = source.sha256
-    ids = reading.bare(np.array(list(arrays), dtype=object), spec.id_prefix, archive)
+    ids = reading.bare(np.array(list(arrays), dtype=object), spec.prefixes, archive)
     at = reading.place(ids, spec.extra, spec.name, archive)
     vectors = list(arrays.values())
     order = [i for i in np.argsort(at, kind="stable") if at[i] >= 0]
     values = _stack(reading.findings, archive, [vectors[i] for i in order], None)
     return None if values is None else _pictures(spec, at[order], np.zeros(len(order)), values)
+
+
+def _labelled(reading: Reading, spec: ImagesSpec, name: str) -> Pictures | None:
+    """Pixels of an archive of labelled images, each a patient of its own, known at the time origin."""
+    source = reading.findings.attempt(lambda: reading.folder.read(name))
+    archive = None if source is None else reading.findings.attempt(lambda: read_archive(source, reading.folder.limits))
+    if source is None or archive is None:
+        return None
+    reading.sources[name] = source.sha256
+    at = reading.place(np.array(archive.identifiers, dtype=object), spec.extra, spec.name, name)
+    order = np.argsort(at, kind="stable")
+    order = order[at[order] >= 0]
+    limits = reading.folder.limits
+    pixels = reading.findings.attempt(lambda: archive.pixels(spec.size, spec.channels, limits, order))
+    return None if pixels is None else _pictures(spec, at[order], np.zeros(len(order)), pixels)
 
 
 def _stack(

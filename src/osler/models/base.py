@@ -24,6 +24,7 @@ __all__ = ["RiskModel"]
 Floats = NDArray[np.float64]
 
 _PART = 20_000  # patients predicted at once
+_AVERAGED = 100_000  # patients, evenly from the cohort, whose mean stands for that of everybody
 
 
 class RiskModel(ABC):
@@ -44,7 +45,8 @@ class RiskModel(ABC):
         schema_: the variables, features and image shapes it was fitted on; cohorts are brought into this form.
         typical_: variable -> median (number, flag) or most frequent level (category) of the training patients:
             the typical patient that explanations compare with.
-        average_: (L, K, T) mean incidence of the training patients at each landmark of the question.
+        average_: (L, K, T) mean incidence of the training patients (at most 100,000 of them) at each landmark of the
+            question.
     """
 
     name: ClassVar[str]
@@ -58,7 +60,8 @@ class RiskModel(ABC):
     def fit(self, cohort: Cohort) -> Self:
         """Learn from every patient of ``cohort``; raises ModelError when there is no outcome or nobody is at risk."""
         if cohort.outcome is None:
-            raise ModelError(f"{self.label} cannot be fitted: the cohort {cohort.name!r} has no outcome")
+            what = "a class, which has no time, as its outcome" if cohort.diagnosis is not None else "no outcome"
+            raise ModelError(f"{self.label} cannot be fitted: the cohort {cohort.name!r} has {what}")
         if not (cohort.outcome.time > min(self.question.landmarks)).any():
             raise ModelError(f"{self.label} cannot be fitted: no patient is at risk at the first landmark")
         self.causes_: tuple[str, ...] = cohort.outcome.causes
@@ -123,6 +126,8 @@ class RiskModel(ABC):
         return {name: getattr(self, name) for name in names if name != "random_state"}
 
     def _average(self, cohort: Cohort, moment: float) -> Floats:
+        if len(cohort) > _AVERAGED:
+            cohort = cohort.subset(np.linspace(0, len(cohort) - 1, _AVERAGED).astype(np.int64))
         total, count = np.zeros((len(self.causes_), len(self.question.grid))), 0
         for patient, incidence, _, _ in self._in_parts(cohort, moment):
             total, count = total + incidence.sum(axis=0), count + len(patient)

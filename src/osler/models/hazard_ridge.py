@@ -8,11 +8,13 @@ the horizon, ``drift`` what it gains until the end. Either has a penalty of its 
 penalty takes Fellner-Schall steps (Wood and Fasiolo, Biometrics 2017;73:1071-1081) towards the maximum of the marginal
 likelihood. Rows of one patient at several landmarks repeat the same information, so the likelihood is divided by its
 design effect: the ratio of the variance of the score with patients as clusters to that with rows as if they were
-independent.
+independent. What may well be all noise (drifts, and groups of wide blocks) has the prior of
+``osler.survival.ridge.DOUBT`` on the size of its effect.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
@@ -23,6 +25,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from osler.features.scale import dot_rows
 from osler.models.hazard import FollowUp
+from osler.survival.ridge import DOUBT
 
 __all__ = ["CauseRidge", "RidgeFit", "advantage", "fit_ridge"]
 
@@ -117,6 +120,7 @@ def fit_ridge(
     fold: Ints,
     n_causes: int,
     free: str = "landmark",
+    doubted: Collection[str] = (),
 ) -> RidgeFit:
     """Fit every cause on all rows, and again without each inner fold at the same penalties.
 
@@ -130,6 +134,7 @@ def fit_ridge(
         fold: (R,) inner fold of the row's patient.
         n_causes: K; a cause without event has an infinitely low hazard.
         free: the group whose level is hardly penalised.
+        doubted: groups whose effect has a prior of its own; columns of variance about one.
     """
     fits, held_out = [], np.zeros((len(X), n_causes, 2))
     parts = {name: np.zeros((len(X), n_causes)) for name in blocks}
@@ -140,7 +145,7 @@ def fit_ridge(
             continue
         rate = float(np.log(event.sum() / seen.exposure.sum()))
         rows = _Rows(seen.exposure * np.exp(rate), seen.bin, event, time)
-        terms, theta, fit = _fit_cause(X, rows, _terms(groups, free, event.sum()), patient, rate)
+        terms, theta, fit = _fit_cause(X, rows, _terms(groups, free, doubted, event.sum()), patient, rate)
         fits.append(fit)
         for out in np.unique(fold):
             inside, outside = np.flatnonzero(fold != out), np.flatnonzero(fold == out)
@@ -187,18 +192,22 @@ class _Term:
     columns: Ints
     penalty: float
     fixed: bool = False
+    doubt: float = 0.0
 
     @property
     def alive(self) -> bool:
         return self.penalty < _DEAD
 
 
-def _terms(groups: dict[str, Ints], free: str, events: float) -> list[_Term]:
+def _terms(groups: dict[str, Ints], free: str, doubted: Collection[str], events: float) -> list[_Term]:
     """Levels, then drifts: the order of the parameters."""
-    levels = [
-        _Term(n, False, c, _FREE * events if n == free else _START, n == free) for n, c in groups.items() if len(c)
-    ]
-    return levels + [_Term(name, True, columns, _START) for name, columns in groups.items() if len(columns)]
+    terms = []
+    for name, columns in groups.items():
+        doubt = DOUBT if name in doubted else 0.0
+        fixed = name == free
+        terms.append(_Term(name, False, columns, _FREE * events if fixed else _START, fixed, doubt))
+    terms += [_Term(name, True, columns, _START, doubt=DOUBT) for name, columns in groups.items()]
+    return [term for term in terms if len(term.columns)]
 
 
 def _fit_cause(
@@ -214,7 +223,7 @@ def _fit_cause(
         posterior = _inverse(hessian / effect + whole.ridge())
         before = whole.terms
         after = [
-            term if term.fixed else replace(term, penalty=_stepped(term.penalty, theta[own], posterior[own, own]))
+            term if term.fixed else replace(term, penalty=_stepped(term, theta[own], posterior[own, own]))
             for term, own in zip(before, whole.places, strict=True)
         ]
         theta = whole.without(theta, [not term.alive for term in after])
@@ -248,10 +257,11 @@ def _finished(
     return CauseRidge(rate + theta[:B], beta, drift, penalties, drift_penalties, effect, covariance)
 
 
-def _stepped(penalty: float, own: Floats, posterior: Floats) -> float:
-    """Effective degrees of freedom of some coefficients over the sum of their squares."""
-    freedom = len(own) - penalty * float(np.trace(posterior))
-    return float(np.clip(max(freedom, 1e-6) / max(float(own @ own), 1e-12), _LEAST, _MOST))
+def _stepped(term: _Term, own: Floats, posterior: Floats) -> float:
+    """Effective degrees of freedom of a term, and what doubt adds, over the sum of squares of its coefficients."""
+    freedom = max(len(own) - term.penalty * float(np.trace(posterior)), 1e-6)
+    freedom += term.doubt * float(np.sqrt(len(own) / term.penalty))
+    return float(np.clip(freedom / max(float(own @ own), 1e-12), _LEAST, _MOST))
 
 
 @dataclass(eq=False)

@@ -57,7 +57,7 @@ class Inputs:
 
     Args:
         readers: of the image blocks whose pixels are read.
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block; None: as ``Design`` has it.
         unit: days that count as one unit of time between visits.
         splines: knots of linear splines on numbers.
 
@@ -65,7 +65,9 @@ class Inputs:
         columns_: meaning of the P columns.
     """
 
-    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float, splines: int = 0) -> None:
+    def __init__(
+        self, readers: dict[str, ImageReader], *, components: int | None, unit: float, splines: int = 0
+    ) -> None:
         self.readers, self.components, self.unit, self.splines = readers, components, unit, splines
 
     def fit(self, landmark: Landmark) -> Self:
@@ -116,6 +118,11 @@ class Inputs:
         groups = self.design.penalty_groups(by_kind=True)
         return {name: columns for name, columns in groups.items() if splines or not name.endswith(".spline")}
 
+    def doubted(self) -> set[str]:
+        """Groups of wide blocks, which may well be all noise; scores that a network read are no such thing."""
+        read = {f"{name}.level" for name in self.readers}
+        return set(self.design.wide_groups(by_kind=True)) - read
+
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
         readers = {name: reader.state() for name, reader in self.readers.items()}
@@ -161,8 +168,10 @@ class HeadRows:
     def of(cls, inputs: Inputs, wide: list[str], n_causes: int) -> Self:
         """Decide by modality; ``wide`` names the wide ones."""
         narrow = [i for i, c in enumerate(inputs.columns_) if c.modality not in wide and c.kind != "spline"]
-        scored = tuple(name for name in inputs.blocks() if name != "landmark")
-        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in scored for _ in range(n_causes)]
+        blocks = inputs.blocks()
+        scored = tuple(name for name in blocks if name != "landmark")
+        of_block = [inputs.columns_[blocks[name][0]].modality for name in scored]
+        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in of_block for _ in range(n_causes)]
         return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))
 
     def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:

@@ -39,6 +39,9 @@ def train_pixels(
     parameters: Sequence[Tensor] = (),
     epochs: int = _EPOCHS,
     patience: int | None = None,
+    rate: float = _RATE,
+    batch: int = _BATCH,
+    work: float = _WORK,
 ) -> int:
     """Train in place; the network is left in evaluation mode.
 
@@ -53,6 +56,9 @@ def train_pixels(
         parameters: further tensors that ``loss`` depends on and that are to be learned with the network.
         epochs: most rounds over the images; many or large images get fewer.
         patience: with ``held_out``, epochs without a better one after which training ends; none if not given.
+        rate: highest learning rate.
+        batch: images in a batch, where they fit in memory.
+        work: most pixels to see: what bounds the epochs over many or large images.
 
     Returns:
         The number of epochs after which the weights are those kept.
@@ -65,8 +71,8 @@ def train_pixels(
     plain = plain_features(images)
     learned = [*network.parameters(), *parameters]
     optimiser = AdamW(learned, decay=_DECAY)
-    epochs = max(2, min(epochs, int(_WORK / max(images[inside][:, 0].numel(), 1))))
-    batch = _batch_size(images)
+    epochs = max(2, min(epochs, int(work / max(images[inside][:, 0].numel(), 1))))
+    batch = min(batch, _batch_size(images))
     steps = max(1, len(inside) // batch)
     best, kept, after = np.inf, [tensor.detach().clone() for tensor in learned], 0
     for epoch in range(epochs):
@@ -78,7 +84,7 @@ def train_pixels(
             _check(value)
             value.backward()
             nn.utils.clip_grad_norm_(learned, 1.0)
-            optimiser.step(_RATE * _one_cycle((epoch * steps + step + 0.5) / (epochs * steps)))
+            optimiser.step(rate * _one_cycle((epoch * steps + step + 0.5) / (epochs * steps)))
         if held_out is None or not len(held_out):
             after = epoch + 1
             continue
@@ -104,6 +110,8 @@ def say_of(network: PixelNetwork, images: Tensor) -> Tensor:
     precision add up in an order that depends on how many images there are; those of double precision do not, nor do
     plain sums of products, but for a batch of one.
     """
+    if not len(images):
+        return torch.empty(0, network.outputs, dtype=torch.float64)
     exact = copy.deepcopy(network).double().eval()
     pieces = []
     for part in images.split(min(_CHUNK, 4 * _batch_size(images))):
@@ -111,7 +119,7 @@ def say_of(network: PixelNetwork, images: Tensor) -> Tensor:
         features = exact.describe(pixels, plain_features(pixels))
         said = (features[:, None] * exact.output.weight).sum(dim=2) + exact.output.bias
         pieces.append(said[: len(part)])
-    return torch.cat(pieces) if len(images) else torch.empty(0, network.outputs, dtype=torch.float64)
+    return torch.cat(pieces)
 
 
 def _batch_size(images: Tensor) -> int:

@@ -59,6 +59,8 @@ _LEAST_IMAGE_EVENTS = 10  # patients with an event after an image, from which pi
 _LEARNED_IMAGE_EVENTS = 100  # the same where a network trained elsewhere read the images already
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
+_LANDMARKS = 4  # up to which all patients of the setting are learned from
+_VISITS, _LEAST_PATIENTS = 1_000_000, 1000  # most visits to learn from, unless these are fewer patients
 
 
 class Recurrent(RiskModel):
@@ -89,7 +91,7 @@ class Recurrent(RiskModel):
 
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
-        sample = CaseCohort.draw(cohort.outcome, self.chosen.patients, self.random_state)
+        sample = CaseCohort.draw(cohort.outcome, self._most_patients(cohort), self.random_state)
         if sample.note:
             cohort = cohort.subset(sample.patient)
             self.notes_.append(sample.note)
@@ -113,9 +115,16 @@ class Recurrent(RiskModel):
         seen = seen.counting(sample.weight[landmark.patient])
 
         def path(groups: dict[str, Ints]) -> RidgeFit:
-            owner, blocks = landmark.patient, self.inputs_.blocks()
             return fit_ridge(
-                fused.columns, groups, blocks, seen, times(self.edges_), owner, fold[owner], len(self.causes_)
+                fused.columns,
+                groups,
+                self.inputs_.blocks(),
+                seen,
+                times(self.edges_),
+                landmark.patient,
+                fold[landmark.patient],
+                len(self.causes_),
+                doubted=self.inputs_.doubted(),
             )
 
         straight = path(self.inputs_.groups(splines=False))
@@ -125,6 +134,11 @@ class Recurrent(RiskModel):
         self.ridge_, self.curved_ = straight.causes, curved.causes
         self._fit_networks(landmark, fused, seen, straight, curved, fold)
         self._fit_forecaster(read, fold)
+
+    def _most_patients(self, cohort: Cohort) -> int:
+        """Fewer than the setting where there are many landmarks or visits: what counts is rows and visits in memory."""
+        most = self.chosen.patients * _LANDMARKS // max(_LANDMARKS, len(self.question.landmarks))
+        return min(most, max(_LEAST_PATIENTS, _VISITS * len(cohort) // max(len(cohort.visits), 1)))
 
     def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
         """Readers of the pixel blocks, and the training cohort as networks that did not see the patient read it."""

@@ -44,7 +44,8 @@ class RecurrentSettings:
         units: of the recurrent state, and of the head's hidden layer.
         bins: most bins of time over the longest horizon; there are fewer where events are few.
         patients: most of them; of larger cohorts all with an event, or as many as fill half of the places, and a sample
-            of the others (``CaseCohort``): time and memory of fitting stay as they are.
+            of the others (``CaseCohort``): time and memory of fitting stay as they are. Fewer where more than four
+            landmarks are asked, or where the patients would have more than a million visits.
         rows: about the most training rows; large cohorts are shown at fewer landmarks.
         batch_rows: about the rows, or visits where there are more, of one training step.
         learning_rate, weight_decay: of AdamW.
@@ -53,7 +54,8 @@ class RecurrentSettings:
         forecast_weight: of the forecast loss beside the hazard loss.
         epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs. Those of
             large cohorts, of more than four steps, count for several (``Recipe.paced``).
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block in the ridge path, whose score is all that
+            the networks see of it; None: as ``Design`` has it.
         splines: knots of the curved ridge path, where at least 100 patients have an event.
         beyond: share of the longest horizon by which training landmarks go past the last one asked.
         device: where networks are trained: "auto" takes a CUDA device where there is one, and needs none.
@@ -78,7 +80,7 @@ class RecurrentSettings:
     epochs: int = 160
     patience: int = 24
     check_every: int = 4
-    components: int = 50
+    components: int | None = None
     splines: int = 2
     beyond: float = 0.5
     device: DeviceName = "auto"
@@ -93,6 +95,8 @@ class RecurrentSettings:
         found = []
         for name, (least, most) in _WHOLE.items():
             value = getattr(self, name)
+            if name == "components" and value is None:
+                continue
             if not _is_whole(value) or not least <= value <= most:
                 found.append(f"{name} is a whole number from {least:,} to {most:,}, not {value!r}")
         for name, (low, high) in _NUMBERS.items():

@@ -21,7 +21,7 @@ from osler.models.committee import Committee, Shape
 from osler.models.dropout import Dropout
 from osler.models.forecast_loss import ForecastLoss
 from osler.models.hazard import HazardLoss
-from osler.models.optimiser import CommitteeAdamW
+from osler.models.optimiser import AdamW
 
 __all__ = ["History", "Progress", "Recipe", "losses", "step", "train"]
 
@@ -148,7 +148,7 @@ class _State:
     epoch: int
     whole: Committee
     learner: Committee
-    optimiser: CommitteeAdamW
+    optimiser: AdamW
     active: Tensor
     first: Tensor
     best: Tensor
@@ -160,7 +160,7 @@ class _State:
         first = _held_out(whole, checks)
         active = torch.arange(len(first))
         learner = whole.of_members(active, learning=True)
-        optimiser = CommitteeAdamW(learner.parameters(), decay=recipe.weight_decay)
+        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay, members=len(active))
         return cls(attempt, 0, whole, learner, optimiser, active, first, first.clone(), torch.zeros_like(active))
 
     @classmethod
@@ -178,7 +178,7 @@ class _State:
 
         learner = committee("learner.", len(active))
         learner = learner.of_members(torch.arange(len(active)), learning=True)
-        optimiser = CommitteeAdamW(learner.parameters(), decay=recipe.weight_decay)
+        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay, members=len(active))
         optimiser.count = saved.numbers["steps"]
         optimiser.mean, optimiser.square = arrays["mean"].to(device), arrays["square"].to(device)
         generator.set_state(arrays["generator"])
@@ -209,7 +209,7 @@ class _State:
     def drop_those_that_wait(self, patience: int) -> Tensor:
         """Positions, among those that were learning, of the members that go on: others were not better for long."""
         going = (self.epoch - self.when[self.active] < patience).nonzero()[:, 0]
-        if len(going) < len(self.active):
+        if 0 < len(going) < len(self.active):
             self.active = self.active[going]
             self.learner = self.learner.of_members(going, learning=True)
             self.optimiser = self.optimiser.of_members(self.learner.parameters(), going)
@@ -261,7 +261,7 @@ def _run(
 
 def step(
     committee: Committee,
-    optimiser: CommitteeAdamW,
+    optimiser: AdamW,
     batch: Batch,
     masks: Masks,
     recipe: Recipe,

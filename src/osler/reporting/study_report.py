@@ -32,6 +32,7 @@ _CONTENTS = (
     ("added", "What each kind of data adds"),
     ("subgroups", "Subgroups"),
     ("optimism", "Apparent performance"),
+    ("importance", "What the models rely on"),
     ("limits", "Limits"),
     ("methods", "How it was done"),
     ("provenance", "Provenance"),
@@ -60,6 +61,8 @@ def write_study_report(
     added: pd.DataFrame | None = None,
     added_differences: pd.DataFrame | None = None,
     added_verdict: Sequence[Mapping[str, Any]] | None = None,
+    importance: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a study as one HTML file; the same arguments give the same bytes.
@@ -90,6 +93,8 @@ def write_study_report(
         added: measures by "step" of data used, and what is "added" by it.
         added_differences: each step minus the one before.
         added_verdict: "landmark", "horizon", "added", "sentence", "verdict" of each step.
+        importance: what models rely on: mean absolute contributions as ``osler.importance.importance`` gives them.
+        agreement: rank correlations of contributions between the models of different folds, likewise.
         optimism: "apparent", "optimism" and "corrected" values by model, landmark, horizon and measure.
 
     Returns:
@@ -118,11 +123,13 @@ def write_study_report(
         added=added,
         added_differences=added_differences,
         added_verdict=added_verdict,
+        importance=importance,
+        agreement=agreement,
         optimism=optimism,
     )
     absent = {"about"} if not description else set()
     parts = {"differences": "comparisons", "usefulness": "decision"}
-    parts |= {name: name for name in ("averages", "added", "subgroups", "optimism")}
+    parts |= {name: name for name in ("averages", "added", "importance", "subgroups", "optimism")}
     absent |= {anchor for anchor, part in parts.items() if not summary[part]}
     page = render(
         "study.html.j2",

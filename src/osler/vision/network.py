@@ -24,20 +24,31 @@ class PixelNetwork(nn.Module):
         sides: height and width, or depth, height and width.
         outputs: numbers said of each image.
         generator: of the first weights; the global stream is not touched.
+        widths: channels after each halving.
+        smallest: halving stops at maps of about this many pixels across.
     """
 
-    def __init__(self, channels: int, sides: tuple[int, ...], outputs: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        channels: int,
+        sides: tuple[int, ...],
+        outputs: int,
+        generator: torch.Generator,
+        *,
+        widths: tuple[int, ...] = _WIDTHS,
+        smallest: int = _SMALLEST,
+    ) -> None:
         super().__init__()
         self.channels, self.sides, self.outputs = channels, tuple(sides), outputs
         blocks: list[nn.Module] = []
         width, across = channels, self.sides
         with torch.random.fork_rng(devices=[]):  # library layers draw their first weights from the global stream
-            for wider in _WIDTHS:
+            for wider in widths:
                 strides = _strides(across)
                 norm = ("group", {"num_groups": _GROUPS})
                 blocks.append(Convolution(len(sides), width, wider, strides=strides, norm=norm, act="RELU"))
                 width, across = wider, tuple(-(-side // stride) for side, stride in zip(across, strides, strict=True))
-                if min(across) <= _SMALLEST and max(across) <= 4 * _SMALLEST:
+                if min(across) <= smallest and max(across) <= 4 * smallest:
                     break
             self.features = nn.Sequential(*blocks)
             self.output = nn.Linear(2 * width + 2 * channels, outputs)

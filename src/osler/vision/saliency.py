@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 
 _BASELINES = 8
 _STEPS = 24
+_TOGETHER = 4_000_000  # pixels that pass through the network at a time
 _COARSE = 4  # a baseline keeps what can be seen in so many pixels along a side
 
 
@@ -93,13 +94,15 @@ def _one(
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     along = torch.as_tensor((nodes + 1) / 2, dtype=image.dtype).view(-1, *[1] * image.ndim)
     share = torch.as_tensor(weights / 2, dtype=image.dtype).view(-1, *[1] * image.ndim)
+    together = max(1, _TOGETHER // image.numel())
     total = torch.zeros_like(image)
     for start in starts:
-        way = (start + along * (image - start)).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(say(way).sum(), way)
-        total += (gradient * share).sum(dim=0) * (image - start) / baselines
+        for at, weight in zip(along.split(together), share.split(together), strict=True):
+            way = (start + at * (image - start)).requires_grad_(True)
+            (gradient,) = torch.autograd.grad(say(way).sum(), way)
+            total += (gradient * weight).sum(dim=0) * (image - start) / baselines
     with torch.no_grad():
-        said = say(torch.cat([image[None], starts]))
+        said = torch.cat([say(part) for part in torch.cat([image[None], starts]).split(together)])
     difference = float(said[0] - said[1:].mean())
     found = total.sum(dim=0).double().numpy()
     return found, difference, abs(float(found.sum()) - difference)
