@@ -62,6 +62,11 @@ class ForecastScores:
     scores: pd.DataFrame
     differences: pd.DataFrame
 
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Both by the names under which a study writes them."""
+        return {"forecasts": self.scores, "forecast_differences": self.differences}
+
     def value(self, method: str, measure: str, variable: str = ALL_VARIABLES) -> float:
         """One score."""
         rows = self.scores[(self.scores["method"] == method) & (self.scores["measure"] == measure)]

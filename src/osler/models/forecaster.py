@@ -8,7 +8,7 @@ them (``Recurrent.forecast``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from osler.features.sequence import Sequences, carried_forward
 from osler.models.forecast import Past, pairs, past
 from osler.models.forecast_ridge import ForecastRidge, Origins
 
-__all__ = ["COLUMNS", "Forecaster", "Known"]
+__all__ = ["COLUMNS", "Forecaster", "Forecasts", "Known"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,6 +31,14 @@ COLUMNS = ("patient", "variable", "ahead", "expected", "lower", "upper")
 _LAGS = (1, 2, 3, 4, 6, 8)
 _PAIRS = 20_000  # most pairs that a variable is learned from, taken evenly
 _CLIP = 8.0  # values further out are errors of measurement; forecasts stay within
+
+
+@runtime_checkable
+class Forecasts(Protocol):
+    """Whatever forecasts biomarkers."""
+
+    def forecast_at(self, cohort: Cohort, at: float | str, patient: Ints, ahead: Floats) -> pd.DataFrame:
+        """Forecasts of each patient (Q,) at moments (Q,) of the patient's own; see ``Recurrent.forecast_at``."""
 
 
 @dataclass(frozen=True, eq=False)
