@@ -26,6 +26,7 @@ PARTS = {
     "scale": ("scale.py",),
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
+    "forecast": ("forecast.py", "--data", "{data}"),
     "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
     "genomics": ("genomics.py", "--data", "{data}"),

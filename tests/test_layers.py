@@ -12,7 +12,7 @@ PACKAGE = Path(osler.__file__).resolve().parent
 RANK = {
     **{"errors": 0, "units": 1, "cells": 1, "config": 2, "engine": 2, "readers": 2, "survival": 2, "vision": 2},
     **{"cohort": 3, "evaluation": 3},
-    **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "fitting": 7, "reporting": 7},
+    **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "forecasting": 6, "fitting": 7, "reporting": 7},
     **{
         "cross_validation": 8,
         "diagnosis": 8,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import VISIT_KEYS, Cohort
 from osler.cohort.split import Split
 from osler.config import MODEL_NAMES, StudyConfig, code_digest, digest
+from osler.forecasting import held_out_forecasts
 from osler.models import create
 from osler.models.base import RiskModel
 from osler.models.importance import contributions_of, sample
@@ -127,13 +128,16 @@ def fit_model(
 
 
 def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:
-    """Fit one model on one training part; write its held-out incidence at every landmark to ``path``."""
+    """Fit one model on one training part; write its held-out incidence at every landmark to ``path``.
+
+    Beside it, where the model has all data and forecasts biomarkers, its forecasts of the held-out patients' visits.
+    """
     began = time.perf_counter()
     seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
     seed = config.seed + split.fold
-    model, tuned = fit_model(seen.subset(split.train), config, variant.model, random_state=seed, checkpoint=path.parent)
-    held_out = seen.subset(split.test)
+    train, held_out = seen.subset(split.train), seen.subset(split.test)
+    model, tuned = fit_model(train, config, variant.model, random_state=seed, checkpoint=path.parent)
     assert held_out.outcome is not None
     arrays: dict[str, NDArray[Any]] = {}
     for i, landmark in enumerate(config.landmarks):
@@ -146,6 +150,8 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
     seconds = time.perf_counter() - began
     if patients := _explains(config, variant, split):
         arrays |= _contributions(model, seen, config, patients)
+    if variant.modalities is None:
+        arrays |= held_out_forecasts(model, train, held_out, config, split.test)
     about = {
         "seconds": seconds,
         "notes": [*model.notes_, *([tuned.note] if tuned.note else [])],

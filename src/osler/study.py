@@ -21,7 +21,9 @@ from osler.cross_validation import climb, cross_validate, gather, ladder, predic
 from osler.engine import available_workers, run_tasks
 from osler.errors import UsageError
 from osler.evaluation import Choice, choose
+from osler.evaluation.forecasting import ForecastScores
 from osler.fitting import Variant, everyone_key, fit_everyone, write_whole
+from osler.forecasting import gather_forecasts, judge_forecasts
 from osler.importance import importance
 from osler.judging import Findings, judge
 from osler.models import MODELS, create
@@ -51,6 +53,8 @@ class StudyResult:
         run: provenance: digests, versions, seeds, notes.
         importance: what models rely on, and whether the models of different folds agree (``osler.importance``).
         optimism: performance corrected by the bootstrap (``osler.optimism``), where the study asks for it.
+        forecasts: scores of out-of-fold forecasts of biomarkers (``osler.evaluation.forecasting``), where a model of
+            the study makes any.
     """
 
     folder: Path
@@ -60,6 +64,7 @@ class StudyResult:
     run: dict[str, Any]
     importance: dict[str, pd.DataFrame] = field(default_factory=dict)
     optimism: pd.DataFrame | None = None
+    forecasts: ForecastScores | None = None
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -80,7 +85,8 @@ class StudyResult:
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table of results by name, as written; those of what was not asked are left out."""
         optimism = {} if self.optimism is None else {"optimism": self.optimism}
-        found = {**self.findings.evaluation.frames, **self.findings.frames, **self.importance, **optimism}
+        forecasts = {} if self.forecasts is None else self.forecasts.frames
+        found = {**self.findings.evaluation.frames, **self.findings.frames, **self.importance, **optimism, **forecasts}
         return {name: frame for name, frame in found.items() if len(frame) or name in _ALWAYS}
 
     @property
@@ -154,6 +160,7 @@ class Study:
             run=run,
             importance=importance(self.cohort, config, fitted, models),
             optimism=self._optimism(config, cache),
+            forecasts=judge_forecasts(self.cohort, gather_forecasts(fitted, models.values()), config.confidence),
         )
         seconds = {
             name: round(sum(fit["seconds"] for key, fit in fitted.items() if key[0] == variant), 2)

@@ -120,6 +120,10 @@ class Design:
         ]
         return np.column_stack([*(part.transform(landmark) for part in self._parts), *moments])
 
+    def record(self, landmark: Landmark) -> NDArray[np.float64]:
+        """(R, S) the columns of what was known at the time origin, first among those of ``transform``."""
+        return self._record.transform(landmark)
+
     def penalty_groups(self, *, by_kind: bool = False) -> dict[str, NDArray[np.int64]]:
         """Modality, or gene sets of one -> positions of its columns, ascending; each may have a penalty of its own.
 

@@ -87,8 +87,11 @@ class Inputs:
 
     def transform(self, landmark: Landmark) -> Fused:
         """Columns and sequences of a landmark whose images were read."""
-        sequences = self.visits.transform(landmark, self._readings(landmark))
-        return Fused(self.design.transform(landmark), sequences)
+        return Fused(self.design.transform(landmark), self.sequences(landmark))
+
+    def sequences(self, landmark: Landmark) -> Sequences:
+        """The visits of a landmark whose images were read."""
+        return self.visits.transform(landmark, self._readings(landmark))
 
     def _readings(self, landmark: Landmark) -> dict[str, Floats]:
         """Scores at visits, (V, K) by block; NaN where no image was taken."""

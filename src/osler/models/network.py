@@ -58,13 +58,6 @@ class Network:
             own = level[e].double().numpy()[:, :, None] + slope[e].double().numpy()[:, :, None] * time
             yield self.base[e] + learned[e] + self.gain[e] * own + self.over[e] * path
 
-    @torch.no_grad()
-    def ahead(self, sequences: Sequences, origin: Ints, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """(E, Q, J) corrections of mean and log standard deviation of forecasts."""
-        states = self.committee.states(torch.from_numpy(sequences.inputs), sequences.packing.sizes)
-        mean, spread = self.committee.ahead(states, torch.from_numpy(origin), torch.from_numpy(inputs))
-        return mean.double().numpy(), spread.double().numpy()
-
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
         return {"committee": self.committee.state(), "base": self.base, "over": self.over, "gain": self.gain}

@@ -32,7 +32,8 @@ from osler.models.case_cohort import CaseCohort
 from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
 from osler.models.device import training_device
-from osler.models.forecast import ForecastPath, forecast_table, pairs, past
+from osler.models.forecast import ForecastPath, pairs, past
+from osler.models.forecaster import COLUMNS, Forecaster, Known
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
 from osler.models.hazard import steps as times
 from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
@@ -132,6 +133,7 @@ class Recurrent(RiskModel):
             straight = curved
         self.ridge_, self.curved_ = straight.causes, curved.causes
         self._fit_networks(landmark, fused, seen, straight, curved, fold)
+        self._fit_forecaster(read, fold)
 
     def _most_patients(self, cohort: Cohort) -> int:
         """Fewer than the setting where there are many landmarks or visits: what counts is rows and visits in memory."""
@@ -174,7 +176,7 @@ class Recurrent(RiskModel):
         wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
         self.head_ = HeadRows.of(self.inputs_, wide, len(self.causes_))
         unit = self.inputs_.unit
-        self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
+        path = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
         over = np.repeat([1.0, 0.0], s.members)
         alpha = np.stack([cause.alpha for cause in curved.causes])
         base = np.where(over[:, None, None] == 1, alpha, event_rates(seen, len(self.causes_)))
@@ -190,7 +192,7 @@ class Recurrent(RiskModel):
             fold=fold,
             left=np.tile(np.arange(s.members), 2),
             edges=self.edges_,
-            path=self.path_,
+            path=path,
         )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
@@ -289,6 +291,8 @@ class Recurrent(RiskModel):
     def forecast(self, cohort: Cohort | Patient, at: float | str, ahead: Iterable[float | str]) -> pd.DataFrame:
         """Where each numeric visit variable is heading, from what is known at the landmark ``at``.
 
+        The forecast is of a patient who is still under observation by then; ``event_free`` tells how likely that is.
+
         Args:
             cohort: patients, whether still at risk or not; those without a visit so far have no forecast.
             at: days from the time origin, or a duration such as "6y".
@@ -296,30 +300,54 @@ class Recurrent(RiskModel):
 
         Returns:
             One row per patient, variable and time, with columns patient (position in the cohort), variable, ahead
-            (days after the landmark), expected, and lower and upper, the 90 % band of a new measurement; for variables
-            that are analysed as logarithms the expected value is the median. Variables never measured in the patient
-            so far have no rows.
+            (days after the landmark), expected, lower and upper, the 90 % band of a new measurement, and event_free,
+            the probability of no event of any cause until then (NaN past the last horizon). In the units of the
+            variables; for those that are analysed as logarithms the expected value is the median. Variables never
+            measured in the patient so far have no rows.
 
         Raises:
             ModelError: before ``fit``.
         """
-        if not hasattr(self, "network_"):
-            raise ModelError(f"{self.label} has not been fitted")
         everyone = cohort.cohort if isinstance(cohort, Patient) else cohort
-        moment, times = days(at), np.array([days(time) for time in ahead], dtype=float)
-        landmark = self.inputs_.read(self.schema_.conform(everyone).at(moment, at_risk=False))
-        sequences = self.inputs_.transform(landmark).sequences
-        seen = np.flatnonzero(sequences.last >= 0)
-        origin = np.repeat(sequences.last[seen], len(times))
-        after = np.tile(times, len(seen))
-        gap = moment - sequences.time[origin] + after
-        before = past(sequences, self.inputs_.unit)
-        mean, variance = self.path_.predict(before, origin, gap)
-        shift, spread = self.network_.ahead(sequences, origin, self.path_.inputs(before, origin, gap))
-        variance = (variance * np.exp(2 * spread)).mean(axis=0) + shift.var(axis=0)
-        scales = {name: self.inputs_.visits.scale(name) for name in self.inputs_.visits.forecastable}
-        patient = np.repeat(landmark.patient[seen], len(times))
-        return forecast_table(mean + shift.mean(axis=0), variance, before.known[origin], scales, patient, after)
+        times = np.array([days(time) for time in ahead], dtype=float)
+        patient = np.repeat(np.arange(len(everyone)), len(times))
+        table = self.forecast_at(everyone, at, patient, np.tile(times, len(everyone)))
+        free = self.predict(everyone, at, at_risk=False).event_free_at(times)
+        column = np.tile(np.arange(len(times)), len(everyone))[table["row"]]
+        return table.drop(columns="row").assign(event_free=free[table["patient"], column])
+
+    def forecast_at(self, cohort: Cohort, at: float | str, patient: Ints, ahead: Floats) -> pd.DataFrame:
+        """Forecasts of each patient at moments of the patient's own, such as those of later visits.
+
+        Args:
+            cohort: patients, as in ``forecast``.
+            at: the landmark, likewise.
+            patient: (Q,) positions in the cohort.
+            ahead: (Q,) days after the landmark.
+
+        Returns:
+            The columns of ``forecast`` without event_free, and row, the position among the Q asked.
+
+        Raises:
+            ModelError: before ``fit``.
+        """
+        if not hasattr(self, "forecaster_"):
+            raise ModelError(f"{self.label} has not been fitted")
+        moment = days(at)
+        landmark = self.inputs_.read(self.schema_.conform(cohort).at(moment, at_risk=False))
+        table = self.forecaster_.predict(self._known(landmark), patient, moment + ahead)
+        row = table["row"].to_numpy()
+        return table.assign(patient=patient[row], ahead=ahead[row])[["row", *COLUMNS]]
+
+    def _fit_forecaster(self, read: Cohort, fold: Ints) -> None:
+        """Learn forecasts from every visit, those after the last landmark too; images were read."""
+        last = float(read.visits["time"].max()) if len(read.visits) else 0.0
+        known = self._known(read.at(last, at_risk=False))
+        self.forecaster_ = Forecaster(self.inputs_.unit).fit(known, self.inputs_.visits.forecastable, fold)
+
+    def _known(self, landmark: Landmark) -> Known:
+        """What forecasts stand on; the landmark has one row of every patient, its images read."""
+        return Known(landmark.known, self.inputs_.sequences(landmark), self.inputs_.design.record(landmark))
 
     def state(self) -> dict[str, Any]:
         """Everything learned."""
@@ -329,7 +357,7 @@ class Recurrent(RiskModel):
             "ridge": [cause.state() for cause in self.ridge_],
             "curved": [cause.state() for cause in self.curved_],
             "head": self.head_.state(),
-            "forecast": self.path_.state(),
+            "forecaster": self.forecaster_.state(),
             "network": self.network_.state(),
             "history": asdict(self.history_),
         }
@@ -341,7 +369,7 @@ class Recurrent(RiskModel):
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
         self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
         self.head_ = HeadRows.from_state(state["head"])
-        self.path_ = ForecastPath.from_state(state["forecast"])
+        self.forecaster_ = Forecaster.from_state(state["forecaster"])
         self.network_ = Network.from_state(state["network"])
         self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})
 

@@ -213,4 +213,9 @@ def _parts(evaluated: Mapping[str, Any]) -> str:
             "1996;15:361-387): everything was done anew in every sample, and what the models lost from the sample to "
             "the original patients was taken away."
         )
+    if evaluated["forecasts"]:
+        told.append(
+            "Biomarkers were forecast at the times of held-out patients’ later visits, and scored on the scale on "
+            "which each is analysed; intervals take patients as clusters and hold the forecasts fixed."
+        )
     return " ".join(told)

@@ -33,6 +33,7 @@ _CONTENTS = (
     ("subgroups", "Subgroups"),
     ("optimism", "Apparent performance"),
     ("importance", "What the models rely on"),
+    ("forecasts", "Where the measurements are heading"),
     ("limits", "Limits"),
     ("methods", "How it was done"),
     ("provenance", "Provenance"),
@@ -64,6 +65,8 @@ def write_study_report(
     importance: pd.DataFrame | None = None,
     agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
+    forecasts: pd.DataFrame | None = None,
+    forecast_differences: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a study as one HTML file; the same arguments give the same bytes.
 
@@ -96,6 +99,8 @@ def write_study_report(
         importance: what models rely on: mean absolute contributions as ``osler.importance.importance`` gives them.
         agreement: rank correlations of contributions between the models of different folds, likewise.
         optimism: "apparent", "optimism" and "corrected" values by model, landmark, horizon and measure.
+        forecasts: scores of forecasts of biomarkers, as ``osler.evaluation.forecasting.ForecastScores`` has them.
+        forecast_differences: likewise, "method" minus "versus".
 
     Returns:
         The path written.
@@ -126,10 +131,12 @@ def write_study_report(
         importance=importance,
         agreement=agreement,
         optimism=optimism,
+        forecasts=forecasts,
+        forecast_differences=forecast_differences,
     )
     absent = {"about"} if not description else set()
     parts = {"differences": "comparisons", "usefulness": "decision"}
-    parts |= {name: name for name in ("averages", "added", "importance", "subgroups", "optimism")}
+    parts |= {name: name for name in ("averages", "added", "importance", "forecasts", "subgroups", "optimism")}
     absent |= {anchor for anchor, part in parts.items() if not summary[part]}
     page = render(
         "study.html.j2",

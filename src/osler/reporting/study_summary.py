@@ -16,6 +16,7 @@ from osler.reporting.calibration import calibration_cells, calibration_measures,
 from osler.reporting.cells import shown
 from osler.reporting.comparison import cells, comparisons
 from osler.reporting.follow_up import follow_up
+from osler.reporting.forecasts import forecasts_told
 from osler.reporting.frames import given
 from osler.reporting.importance import importance_told
 from osler.reporting.limits import limits
@@ -57,6 +58,8 @@ def study_summary(
     importance: pd.DataFrame | None = None,
     agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
+    forecasts: pd.DataFrame | None = None,
+    forecast_differences: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the study report says. See ``write_study_report`` for the arguments.
 
@@ -87,6 +90,7 @@ def study_summary(
         "subgroups": subgroup_cells(given(subgroups), subgroup_differences, told_first, variables),
         "importance": importance_told(importance, agreement, labels, told_first, cohort),
         "optimism": optimism_cells(given(optimism), labels, config.models),
+        "forecasts": forecasts_told(forecasts, forecast_differences, labels, variables, config.horizons),
     }
     return {
         "title": cohort.name,

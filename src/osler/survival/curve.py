@@ -83,6 +83,14 @@ class RiskCurve:
         """
         return self._interpolate(self.incidence[:, cause - 1], horizon)
 
+    def event_free_at(self, horizons: ArrayLike) -> Floats:
+        """(n, H) probability of no event of any cause within ``horizons`` (H,) days; NaN past the grid."""
+        wanted = np.atleast_1d(np.asarray(horizons, dtype=float))
+        inside = (wanted >= 0) & (wanted <= self.horizon)
+        free = np.full((len(self), len(wanted)), np.nan)
+        free[:, inside] = self._interpolate(self.event_free, wanted[inside])
+        return free
+
     def band(self, horizon: float | str, cause: int = 1) -> tuple[Floats, Floats] | None:
         """Lower and upper (n,) bounds of the risk at ``horizon``, or None when the model states none."""
         if self.lower is None or self.upper is None:
