@@ -26,6 +26,8 @@ from osler.cohort.split import assign_folds
 from osler.config import Question
 from osler.errors import ModelError
 from osler.features.grid import training_landmarks
+from osler.models.absence import Absence, Withheld
+from osler.models.bands import Bands
 from osler.models.base import RiskModel
 from osler.models.committee import Committee, Shape
 from osler.models.encoders import ImageReader
@@ -36,6 +38,7 @@ from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
 from osler.models.training import History, Masks, Progress, Recipe, train
+from osler.survival.curve import RiskCurve
 from osler.units import days
 
 __all__ = ["Recurrent", "RecurrentSettings"]
@@ -134,6 +137,16 @@ class Recurrent(RiskModel):
         n_causes, owner = len(self.causes_), landmark.patient
         ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
         self.ridge_ = ridge.causes
+        self.absence_ = Absence.learn(
+            self.inputs_.completion,
+            fused.columns,
+            fused.available,
+            landmark.time,
+            self.question.landmarks,
+            seen,
+            self.edges_,
+            self.ridge_,
+        )
         self._fit_networks(landmark, fused, seen, ridge, fold)
 
     def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
@@ -189,6 +202,7 @@ class Recurrent(RiskModel):
         )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
+        self.bands_ = self._learn_bands(landmark, fused, rows)
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
@@ -251,12 +265,30 @@ class Recurrent(RiskModel):
             rows = np.flatnonzero(chosen[landmark.patient])
             if len(rows):
                 columns = fused.columns[rows]
-                mixture = Mixture((len(rows), *shape[1:]))
-                for hazards, weight in self._log_hazards(columns, fused.sequences.of_patients(chosen, rows)):
-                    mixture.add(incidence(hazards, self.edges_, self.question.grid), weight)
-                doubt = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)[:, :, None]
-                answer[rows], (lower[rows], upper[rows]) = mixture.mean(), mixture.band(doubt)
+                hazards = self._log_hazards(columns, fused.sequences.of_patients(chosen, rows))
+                absent = self.absence_.of(fused.available, landmark.time, rows)
+                answer[rows], variance = self._mixed(columns, absent, hazards)
+                lower[rows], upper[rows] = self.bands_.of(answer[rows], variance)
         return answer, lower, upper
+
+    def _mixed(
+        self, columns: Floats, absent: Withheld, log_hazards: Iterable[tuple[Floats, float]]
+    ) -> tuple[Floats, Floats]:
+        """(R, K, T) mean incidence, and the variance of its log(-log(1 - F)) as far as it is known of the row."""
+        mixture = Mixture((len(columns), len(self.causes_), len(self.question.grid)))
+        for hazards, weight in log_hazards:
+            mixture.add(incidence(absent.applied(hazards, self.edges_), self.edges_, self.question.grid), weight)
+        estimation = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)
+        return mixture.mean(), mixture.disagreement() + (estimation + absent.doubt + absent.variance)[:, :, None]
+
+    def _learn_bands(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> Bands:
+        """Errors of the model at the landmarks asked, from members that left the patient's fold out."""
+        asked = np.flatnonzero(np.isin(landmark.time, self.question.landmarks))
+        absent = self.absence_.of(fused.available, landmark.time, asked)
+        path, *networks = rows.left_out(self.network_, asked)
+        mean, variance = self._mixed(fused.columns[asked], absent, [(each, 1.0) for each in (path, *networks)])
+        free = 1 - mean.sum(axis=1)
+        return Bands.learn(self.question, landmark.take(asked), rows.seen.take(asked), path, variance[:, :, -1], free)
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
         """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
@@ -302,11 +334,17 @@ class Recurrent(RiskModel):
         patient = np.repeat(landmark.patient[seen], len(times))
         return forecast_table(mean + shift.mean(axis=0), variance, before.known[origin], scales, patient, after)
 
+    def event_times(self, curve: RiskCurve) -> tuple[Floats, Floats]:
+        """Conformal intervals; see the base class and ``osler.models.conformal``."""
+        return self.bands_.times.interval(curve.event_free, curve.times, curve.landmark)
+
     def state(self) -> dict[str, Any]:
         """Everything learned."""
         return {
             "edges": self.edges_,
             "inputs": self.inputs_.state(),
+            "bands": self.bands_.state(),
+            "absence": self.absence_.state(),
             "ridge": [cause.state() for cause in self.ridge_],
             "head": self.head_.state(),
             "forecast": self.path_.state(),
@@ -318,6 +356,8 @@ class Recurrent(RiskModel):
         """Take back what ``state`` gave."""
         self.edges_ = state["edges"]
         self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
+        self.bands_ = Bands.from_state(state["bands"])
+        self.absence_ = Absence.from_state(state["absence"])
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
         self.head_ = HeadRows.from_state(state["head"])
         self.path_ = ForecastPath.from_state(state["forecast"])
