@@ -29,6 +29,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 _ROUNDS = 4  # of EM: few rows lack a block that is worth learning from, and each round is a pass over the rows
+_FEWEST = 20  # rows that lack nothing, from which EM starts
 _LEAST = 1e-3  # least eigenvalue of the covariance: columns have spreads of about one
 
 
@@ -66,11 +67,12 @@ class Completion:
         self.blocks = {name: _completed(meaning, members, name in self.learned) for name, members in blocks.items()}
         used = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self.blocks.values()]))
         self.mean, self.covariance = np.zeros(columns.shape[1]), np.zeros((columns.shape[1],) * 2)
-        for name, members in self.blocks.items():
-            there = available[name] if name in available and available[name].any() else slice(None)
-            self.mean[members] = columns[there][:, members].mean(axis=0)
-            self.covariance[members, members] = columns[there][:, members].var(axis=0)
-        for _ in range(_ROUNDS if any(lacking.values()) else 1):
+        complete = np.all([np.ones(len(columns), dtype=bool), *(available[name] for name in lacking)], axis=0)
+        first = columns[complete] if complete.sum() >= _FEWEST else columns
+        self.mean[used] = first[:, used].mean(axis=0)
+        centred = first[:, used] - self.mean[used]
+        self._keep(centred.T @ centred / max(len(first), 1), used, patients)
+        for _ in range(_ROUNDS if any(lacking.values()) else 0):
             self._maximise(columns, available, used, patients)
         return self
 
@@ -85,6 +87,9 @@ class Completion:
         self.mean[used] = filled[:, used].mean(axis=0)
         centred = filled[:, used] - self.mean[used]
         moments = (centred.T @ centred + left_open[np.ix_(used, used)]) / len(columns)
+        self._keep(moments, used, patients)
+
+    def _keep(self, moments: Floats, used: Ints, patients: int) -> None:
         self.covariance[np.ix_(used, used)] = self._shrunken(moments, used, patients)
 
     def _shrunken(self, covariance: Floats, used: Ints, patients: int) -> Floats:
