@@ -31,6 +31,7 @@ _CONTENTS = (
     ("usefulness", "Usefulness for decisions"),
     ("added", "What each kind of data adds"),
     ("subgroups", "Subgroups"),
+    ("availability", "When something is not known"),
     ("optimism", "Apparent performance"),
     ("limits", "Limits"),
     ("methods", "How it was done"),
@@ -61,6 +62,7 @@ def write_study_report(
     added_differences: pd.DataFrame | None = None,
     added_verdict: Sequence[Mapping[str, Any]] | None = None,
     optimism: pd.DataFrame | None = None,
+    availability: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a study as one HTML file; the same arguments give the same bytes.
 
@@ -90,6 +92,7 @@ def write_study_report(
         added: measures by "step" of data used, and what is "added" by it.
         added_differences: each step minus the one before.
         added_verdict: "landmark", "horizon", "added", "sentence", "verdict" of each step.
+        availability: measures by "level", the pattern of modalities known of a patient; like ``subgroups``.
         optimism: "apparent", "optimism" and "corrected" values by model, landmark, horizon and measure.
 
     Returns:
@@ -119,10 +122,11 @@ def write_study_report(
         added_differences=added_differences,
         added_verdict=added_verdict,
         optimism=optimism,
+        availability=availability,
     )
     absent = {"about"} if not description else set()
     parts = {"differences": "comparisons", "usefulness": "decision"}
-    parts |= {name: name for name in ("averages", "added", "subgroups", "optimism")}
+    parts |= {name: name for name in ("averages", "added", "subgroups", "availability", "optimism")}
     absent |= {anchor for anchor, part in parts.items() if not summary[part]}
     page = render(
         "study.html.j2",
