@@ -56,9 +56,8 @@ def main() -> None:
             for h in question.horizons
         }
     model = create("recurrent", question).fit(training)
-    print(
-        f"\n## {chosen.patients:,} patients learned from, {chosen.new:,} asked about ({' '.join(chosen.set) or 'as is'})"
-    )
+    setting = f" ({' '.join(chosen.set)})" if chosen.set else ""
+    print(f"\n## {chosen.patients:,} patients learned from, {chosen.new:,} asked about{setting}")
     _print("Bands: share of true risks within, percent", 100 * coverage(model, testing, truth))
     _print("Intervals: share of first events within, percent", 100 * event_times(model, testing))
     if chosen.trained:
