@@ -22,9 +22,13 @@ PARTS = {
     "studies": ("studies.py", "--data", "{data}"),
     "external": ("external.py", "--data", "{data}"),
     "speed": ("speed.py", "--peers-env", "{peers}"),
+    "committee": ("committee.py",),
+    "scale": ("scale.py",),
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
+    "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "genomics": ("genomics.py", "--data", "{data}"),
 }
 
 

@@ -13,6 +13,7 @@ import typer
 from osler.errors import OslerError
 
 if TYPE_CHECKING:
+    from osler.diagnosis.study import DiagnosisResult
     from osler.external import ExternalResult
     from osler.study import StudyResult
 
@@ -120,7 +121,8 @@ def run(
     from osler.study import Study
     from osler.terminal import Bar
 
-    read = read_cohort(cohort, root)
+    folder = out or Path("reports") / _name(cohort)
+    read = read_cohort(cohort, root, vectors=folder / "vectors")
     changes = {
         "models": models and tuple(models.split(",")),
         **{"folds": folds, "repeats": repeats, "seed": seed, "bootstrap": bootstrap},
@@ -128,12 +130,91 @@ def run(
         "added_value": None if added_value else (),
     }
     config = _configured(read.study, {name: value for name, value in changes.items() if value is not None})
-    folder = out or Path("reports") / _name(cohort)
     with Bar() as bar:
         study = Study(read, config, folder=folder, workers=workers, progress=bar)
         result = study.run()
         written = study.report_patients(result, patients) if patients else []
     _print_result(result, written)
+
+
+@app.command(
+    epilog=_examples(
+        "osler diagnose data/breastmnist --root /data --saliency 6",
+        "osler diagnose data/pneumoniamnist --root /data --prior-shift",
+        "osler diagnose my_cohort --shares normal=0.9,pneumonia=0.1 --models logistic,network",
+    )
+)
+def diagnose(
+    cohort: CohortFolder,
+    root: Root = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the study; default reports/NAME.")] = None,
+    models: Annotated[str | None, typer.Option(help="Comma-separated; default those of the manifest.")] = None,
+    prior_shift: Annotated[
+        bool, typer.Option("--prior-shift", help="Bring probabilities to the class shares estimated in the test part.")
+    ] = False,
+    shares: Annotated[
+        str | None, typer.Option(help="Bring probabilities to these class shares: normal=0.9,pneumonia=0.1.")
+    ] = None,
+    saliency: Annotated[
+        int, typer.Option(min=0, help="Show where the network looks in images of so many test patients.")
+    ] = 0,
+    folds: Annotated[int | None, typer.Option(min=2)] = None,
+    repeats: Annotated[int | None, typer.Option(min=1)] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
+) -> None:
+    """A study of classes (a diagnosis, no time): fit classifiers on the same parts, judge, choose, report.
+
+    The cohort's outcome is of kind "class". A shift of class shares between training and test is told in any case, and
+    corrected only where asked. A run that was killed goes on where it was.
+    """
+    from osler.cohort.tables import read_cohort
+    from osler.config import DiagnosisConfig
+    from osler.diagnosis.study import DiagnosisStudy
+    from osler.terminal import Bar
+
+    folder = out or Path("reports") / _name(cohort)
+    read = read_cohort(cohort, root, vectors=folder / "vectors")
+    changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
+    asked = {name: value for name, value in changes.items() if value is not None}
+    config = _configured(read.question or DiagnosisConfig(), asked)
+    options: dict[str, Any] = {"prior_shift": prior_shift, "shares": _shares(shares), "saliency": saliency}
+    with Bar() as bar:
+        result = DiagnosisStudy(read, config, folder=folder, workers=workers, progress=bar, **options).run()
+    _print_diagnosis(result)
+
+
+@app.command(
+    epilog=_examples(
+        "osler classify reports/pneumoniamnist/model.osler new_films --out probabilities.csv",
+        "osler classify model.osler new_films --out probabilities.parquet --prior-shift",
+    )
+)
+def classify(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model.osler written by `osler diagnose`.")],
+    cohort: CohortFolder,
+    out: Annotated[Path, typer.Option(help="Table to write: .csv or .parquet.")],
+    root: Root = None,
+    prior_shift: Annotated[
+        bool,
+        typer.Option("--prior-shift", help="Bring probabilities to the class shares estimated among these patients."),
+    ] = False,
+    shares: Annotated[
+        str | None, typer.Option(help="Bring probabilities to these class shares: normal=0.9,pneumonia=0.1.")
+    ] = None,
+) -> None:
+    """Class probabilities of every patient, by pseudonym; tells whether class shares differ from those of training."""
+    from osler.cohort.tables import read_cohort
+    from osler.diagnosis.scoring import classify as classify_cohort
+    from osler.diagnosis.shift import told_shift
+    from osler.diagnosis.store import load_classifier
+
+    fitted, asked = load_classifier(model), _shares(shares)
+    patients = read_cohort(cohort, root, outcome=False)
+    found = classify_cohort(fitted, patients, out, prior_shift=prior_shift, shares=asked)
+    typer.echo(f"Wrote probabilities of {len(patients)} patients to {out}.")
+    for sentence in filter(None, [told_shift({fitted.name: found}, corrected=prior_shift or asked is not None)]):
+        typer.echo(sentence)
 
 
 @app.command(
@@ -218,6 +299,9 @@ def report(
     patient: Annotated[str, typer.Option(help="Identifier or pseudonym.")],
     out: Annotated[Path, typer.Option(help="HTML file to write.")],
     root: Root = None,
+    saliency: Annotated[
+        bool, typer.Option("--saliency", help="Also show where the latest images raise and lower the hazard.")
+    ] = False,
 ) -> None:
     """One patient's report: risk over time, course and forecast, what drives the risk, plan."""
     from osler.cohort.tables import read_cohort
@@ -225,7 +309,8 @@ def report(
     from osler.reporting import report_patient
 
     person = read_cohort(cohort, root, outcome=False).patient(patient)
-    typer.echo(f"Wrote {report_patient(out, model=load_model(model), patient=person, at=at)}.")
+    written = report_patient(out, model=load_model(model), patient=person, at=at, saliency=saliency)
+    typer.echo(f"Wrote {written}.")
 
 
 @app.command(epilog=_examples("osler plan reports/demo/model.osler data/demo --patient P0001 --at 2y"))
@@ -267,6 +352,26 @@ def _configured(config: Any, changes: dict[str, Any]) -> Any:
         raise UsageError(f"the study cannot be run as asked: {wrong}") from None
 
 
+def _shares(text: str | None) -> dict[str, float] | None:
+    """Class shares from "normal=0.9,pneumonia=0.1"."""
+    from osler.errors import UsageError
+
+    if text is None:
+        return None
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, sign, number = part.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise UsageError(
+                f"shares are written as class=share, separated by commas, such as a=0.9,b=0.1; found {part!r}"
+            )
+    return found
+
+
 def _name(cohort: Path) -> str:
     """What a cohort's folder is called."""
     return (cohort.resolve().parent if cohort.is_file() else cohort.resolve()).name
@@ -282,6 +387,17 @@ def _print_validation(result: ExternalResult) -> None:
     typer.echo(f"Report:  {result.report}")
     if result.recalibration is not None and result.folder is not None:
         typer.echo(f"Maps:    {result.folder / 'recalibration.json'}")
+
+
+def _print_diagnosis(result: DiagnosisResult) -> None:
+    from osler.terminal import print_classes
+
+    print_classes(result.evaluation.metrics, result.labels)
+    typer.echo(result.choice.sentence)
+    for sentence in (result.run["verdict"], result.shift.sentence if result.shift else ""):
+        if sentence:
+            typer.echo(sentence)
+    typer.echo(f"Report:  {result.report}\nModel:   {result.model}")
 
 
 def _print_result(result: StudyResult, patients: list[Path]) -> None:

@@ -26,12 +26,26 @@ from pydantic import (
 from osler.errors import UsageError
 from osler.units import days
 
-__all__ = ["MODEL_NAMES", "Duration", "Question", "StudyConfig", "Subgroup", "Tuning", "code_digest", "digest"]
+__all__ = [
+    "CLASSIFIER_NAMES",
+    "MODEL_NAMES",
+    "DiagnosisConfig",
+    "Duration",
+    "Question",
+    "StudyConfig",
+    "Subgroup",
+    "Tuning",
+    "code_digest",
+    "digest",
+]
 
 ModelName = Literal[
     "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent"
 ]  # the models of osler.models, from the simplest to the richest
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
+ClassifierName = Literal["shares", "logistic", "boosted", "network"]
+#: The classifiers of osler.diagnosis, from the simplest to the richest.
+CLASSIFIER_NAMES: tuple[str, ...] = get_args(ClassifierName)
 #: The model that uses no predictor.
 _NOTHING = MODEL_NAMES[0]
 
@@ -173,6 +187,13 @@ class StudyConfig(BaseModel):
     censoring: tuple[str, ...] = Field(
         (), description="Record variables on which censoring may depend; none: it is taken as independent of patients."
     )
+    explain: int = Field(
+        30,
+        ge=0,
+        le=1_000,
+        description="Patients whose risks every model of the first repeat explains, to tell what models rely on; 0: "
+        "none. They are at risk at the middle landmark.",
+    )
     replicates: int = Field(200, ge=50, le=100_000, description="Bootstrap replicates of intervals of calibration.")
 
     @field_validator("landmarks", "horizons")
@@ -232,9 +253,43 @@ class StudyConfig(BaseModel):
         return self
 
     @property
+    def explained(self) -> tuple[float, float]:
+        """The landmark and horizon, in days, at which risks are explained: the middle one, and the longest."""
+        return self.landmarks[len(self.landmarks) // 2], self.horizons[-1]
+
+    @property
     def question(self) -> Question:
         """The landmarks and horizons alone, as models take them."""
         return Question(landmarks=self.landmarks, horizons=self.horizons)
+
+
+class DiagnosisConfig(BaseModel):
+    """The ``[diagnosis]`` table of a manifest: how classes are told apart, and how that is judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: Duration = Field(
+        "0d", validate_default=True, description="Moment of prediction: what is known by then is used."
+    )
+    models: tuple[ClassifierName, ...] = Field(get_args(ClassifierName), min_length=1, description="To be compared.")
+    split_by: str | None = Field(
+        None, min_length=1, max_length=500, description="Record category that tells the test part. It is no predictor."
+    )
+    test: tuple[str, ...] = Field(("test",), min_length=1, description="Labels of split_by that are tested, once.")
+    folds: int = Field(5, ge=2, le=50, description="Folds balanced over classes, where there is no split_by.")
+    repeats: int = Field(1, ge=1, le=100, description="Repeats of the folds.")
+    seed: int = Field(20240, ge=0, description="Seed of everything drawn at random.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of every interval.")
+    replicates: int = Field(200, ge=50, le=100_000, description="Bootstrap replicates of intervals of calibration.")
+    settings: dict[ClassifierName, dict[str, Any]] = Field(
+        default_factory=dict, description="Hyper-parameters by model name; what is not given keeps its default."
+    )
+
+    @model_validator(mode="after")
+    def _one_division(self) -> DiagnosisConfig:
+        if self.split_by is not None and self.repeats > 1:
+            raise ValueError("a given division has no repeats: leave out split_by or repeats")
+        return self
 
 
 def _ascending_once(value: tuple[float, ...], what: str) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from osler.cohort.manifest import Manifest
-from osler.config import StudyConfig
+from osler.config import DiagnosisConfig, StudyConfig
 from osler.planning.plans import Plan
 
 __all__ = ["PredictionRow", "documents", "write"]
@@ -51,7 +51,13 @@ class PredictionRow(BaseModel):
 
 def documents() -> dict[str, dict[str, Any]]:
     """The schemas by file name."""
-    models: dict[str, Any] = {"cohort": Manifest, "study": StudyConfig, "prediction": PredictionRow, "plan": Plan}
+    models: dict[str, Any] = {
+        "cohort": Manifest,
+        "study": StudyConfig,
+        "diagnosis": DiagnosisConfig,
+        "prediction": PredictionRow,
+        "plan": Plan,
+    }
     return {
         f"{name}.schema.json": {"$schema": _DIALECT, **TypeAdapter(model).json_schema()}
         for name, model in models.items()

@@ -22,6 +22,7 @@ from osler.engine import available_workers, run_tasks
 from osler.errors import UsageError
 from osler.evaluation import Choice, choose
 from osler.fitting import Variant, everyone_key, fit_everyone, write_whole
+from osler.importance import importance
 from osler.judging import Findings, judge
 from osler.models import MODELS, create
 from osler.models.base import RiskModel
@@ -48,6 +49,7 @@ class StudyResult:
         predictions: one row per pseudonym, repeat, landmark, horizon, model and cause: out-of-fold risk.
         choice: the model to ship, and the words why.
         run: provenance: digests, versions, seeds, notes.
+        importance: what models rely on, and whether the models of different folds agree (``osler.importance``).
         optimism: performance corrected by the bootstrap (``osler.optimism``), where the study asks for it.
     """
 
@@ -56,6 +58,7 @@ class StudyResult:
     predictions: pd.DataFrame
     choice: Choice
     run: dict[str, Any]
+    importance: dict[str, pd.DataFrame] = field(default_factory=dict)
     optimism: pd.DataFrame | None = None
 
     @property
@@ -77,7 +80,7 @@ class StudyResult:
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table of results by name, as written; those of what was not asked are left out."""
         optimism = {} if self.optimism is None else {"optimism": self.optimism}
-        found = {**self.findings.evaluation.frames, **self.findings.frames, **optimism}
+        found = {**self.findings.evaluation.frames, **self.findings.frames, **self.importance, **optimism}
         return {name: frame for name, frame in found.items() if len(frame) or name in _ALWAYS}
 
     @property
@@ -149,6 +152,7 @@ class Study:
             predictions=predictions(self.cohort, config, curves),
             choice=choice,
             run=run,
+            importance=importance(self.cohort, config, fitted, models),
             optimism=self._optimism(config, cache),
         )
         seconds = {
@@ -195,6 +199,11 @@ class Study:
 
     def _config(self) -> StudyConfig:
         config = self.config or self.cohort.study
+        if self.cohort.diagnosis is not None:
+            raise UsageError(
+                f"the outcome of {self.cohort.name!r} is a class and has no time: `osler diagnose` "
+                "(osler.DiagnosisStudy) is its study"
+            )
         if self.cohort.outcome is None:
             raise UsageError(f"the cohort {self.cohort.name!r} has no outcome: a study needs one")
         if config is None:

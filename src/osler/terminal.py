@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from osler.models import MODELS
 from osler.reporting.frames import remarks
 from osler.units import duration
 
-__all__ = ["Bar", "print_description", "print_metrics", "print_plan"]
+__all__ = ["Bar", "print_classes", "print_description", "print_metrics", "print_plan"]
 
 #: The measures that a terminal has room for; the report tells all.
 _SHOWN = {
@@ -25,6 +26,13 @@ _SHOWN = {
     "ipa": "IPA",
     "observed_expected": "O/E",
     "ici": "ICI",
+}
+_OF_CLASSES = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier",
+    "log_score": "log score",
 }
 
 
@@ -74,6 +82,20 @@ def print_metrics(metrics: pd.DataFrame) -> None:
         console.print(table)
         for note in remarks(cell):
             console.print(f"  {note}", markup=False)
+
+
+def print_classes(metrics: pd.DataFrame, labels: Mapping[str, str]) -> None:
+    """One table of all classes together: classifiers by measures, each with its interval below it."""
+    table = Table(title="All classes together", title_justify="left", title_style="bold")
+    table.add_column("classifier")
+    for words in _OF_CLASSES.values():
+        table.add_column(words, justify="right")
+    here = metrics[metrics["class"] == ""]
+    for model, rows in here.groupby("model", sort=False):
+        by_measure = {str(row["measure"]): row for _, row in rows.iterrows()}
+        values = [_interval(by_measure[m]) if m in by_measure else "" for m in _OF_CLASSES]
+        table.add_row(labels.get(str(model), str(model)), *values)
+    _console().print(table)
 
 
 def print_description(description: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from osler.errors import UsageError
 
 RECIPES = Path(__file__).resolve().parents[2] / "data"
 NAMES = (
-    *("covid_chestxray", "framingham", "gbsg", "hancock", "ispy1", "metabric"),
-    *("pbc2", "pbc2_composite", "rotterdam"),
+    *("breastmnist", "covid_chestxray", "framingham", "gbsg", "hancock", "ispy1", "ispy2", "metabric"),
+    *("pbc2", "pbc2_composite", "pneumoniamnist", "rotterdam"),
 )
+ROOTS = {"pbc2_composite": "pbc2", "breastmnist": "medmnist", "pneumoniamnist": "medmnist"}
 
 
 def _excluded(cohort: Cohort, unit: str) -> list[int]:
@@ -38,9 +39,9 @@ def test_every_recipe_is_here_and_explained():
 @pytest.mark.parametrize("name", NAMES)
 def test_manifests_follow_the_contract(name):
     manifest = read_manifest(RECIPES / name)
-    assert manifest.cohort.root == name.removesuffix("_composite")
-    assert manifest.study is not None
+    assert manifest.cohort.root == ROOTS.get(name, name)
     assert manifest.outcome is not None
+    assert (manifest.diagnosis if manifest.outcome.kind == "class" else manifest.study) is not None
     outcome = {manifest.outcome.time, manifest.outcome.event}
     outcome |= {column for c in manifest.outcome.competing for column in (c.time, c.event)}
     predictors = {v.source for block in (*manifest.record, *manifest.visits) for v in block.variables}
@@ -227,3 +228,39 @@ def test_covid_pictures_do_not_give_the_answer_away(covid, real_data):
     with_tube = set(zip(tube["patientid"], tube["offset"].astype(float), strict=True))
     assert len(with_tube) > 3
     assert not shown & with_tube
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("breastmnist", {"train": (147, 399), "val": (21, 57), "test": (42, 114)}),
+        ("pneumoniamnist", {"train": (388, 3494), "val": (135, 389), "test": (234, 390)}),
+    ],
+)
+def test_archives_of_images_have_the_counts_of_their_release(real_data, name, sizes):
+    cohort = read_cohort(RECIPES / name, root=real_data)
+    (block,) = cohort.images.values()
+    assert block.values.shape[1:] == (1, 28, 28)
+    first = "malignant" if name == "breastmnist" else "normal"
+    code = cohort.diagnosis.classes.index(first)
+    for part, (few, many) in sizes.items():
+        label = cohort.diagnosis.label[(cohort.record["split"] == part).to_numpy()]
+        assert ((label == code).sum(), (label != code).sum()) == (few, many)
+    assert block.augment.mirror == (name == "breastmnist")
+
+
+@pytest.mark.real
+def test_ispy2_knows_no_answer_beforehand(real_data):
+    cohort = read_cohort(RECIPES / "ispy2", root=real_data)
+    assert cohort.diagnosis.counts() == {"residual disease": 667, "complete response": 315}
+    assert cohort.record["arm"].value_counts()["control"] == 208
+    assert cohort.record["volume"].notna().sum() == 979
+    features = cohort.genomics["signatures"].features
+    assert len(features) == 25
+    assert not any(word in name for name in features for word in ("pCR", "esponse", "RPS", "BP.", "VCpred", "plus"))
+    response = cohort.diagnosis.label
+    values = cohort.genomics["signatures"].values
+    for j in range(len(features)):
+        known = np.isfinite(values[:, j])
+        assert abs(np.corrcoef(values[known, j], response[known])[0, 1]) < 0.5

@@ -12,7 +12,7 @@ import pytest
 
 from cohorts import QUESTION, make_cohort
 from osler.errors import ModelError, UsageError
-from osler.models import create, store
+from osler.models import archive, create
 from osler.models.boosted import BoostedHazard
 from osler.models.store import load_model, save_model
 
@@ -170,4 +170,4 @@ def test_a_missing_file_and_an_unfitted_model(tmp_path):
 
 def test_keys_that_would_be_taken_for_references_are_refused():
     with pytest.raises(ModelError, match="plain text"):
-        store._flatten({"$array": 1}, {}, {})
+        archive._flatten({"$array": 1}, {}, {})

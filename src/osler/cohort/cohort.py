@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cohort.diagnosis import Diagnosis
+from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 from osler.cohort.outcome import Outcome
 from osler.config import digest
@@ -63,12 +65,18 @@ class FlowStep:
 
 @dataclass(frozen=True, eq=False)
 class Genomics:
-    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it."""
+    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it.
+
+    ``sets`` are groups of features known beforehand, such as pathways: name -> members, all of them among ``features``;
+    ``sets_told`` is a sentence on what was left out of them.
+    """
 
     name: str
     kind: Literal["expression", "mutation", "copy_number", "dosage", "other"]
     features: tuple[str, ...]
     values: NDArray[np.float32]
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sets_told: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.features):
@@ -79,30 +87,6 @@ class Genomics:
     def available(self) -> NDArray[np.bool_]:
         """(n,) whether anything was measured."""
         return np.asarray(np.isfinite(self.values).any(axis=1))
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """One kind of image or embedding: m of them, each taken at a visit.
-
-    Attributes:
-        name: the block, such as "xray" or "HE".
-        form: "pixels" with values (m, channels, height, width) float32 in [0, 1], or "embedding" with (m, d) float32.
-        visit: (m,) int64, positions in ``Cohort.visits``, ascending; at most one image of a block per visit.
-        label: the words that reports use; empty when the name says it.
-    """
-
-    name: str
-    form: Literal["pixels", "embedding"]
-    visit: NDArray[np.int64]
-    values: NDArray[np.float32]
-    label: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.visit) != len(self.values) or self.values.ndim != (4 if self.form == "pixels" else 2):
-            raise UsageError(f"image block {self.name!r}: {self.values.shape} values for {len(self.visit)} visits")
-        if np.any(np.diff(self.visit) <= 0):
-            raise UsageError(f"image block {self.name!r}: visits must ascend, one image each")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +102,14 @@ class Cohort:
             Encounters known only from an image are rows too.
         variables: the meaning of every column of ``record`` and ``visits``.
         genomics, images: blocks by name.
-        outcome: None when it is not known (patients to be scored).
+        outcome: follow-up; None when it is not known (patients to be scored), or when a class is asked.
+        diagnosis: classes, where the manifest's outcome is a class; otherwise None.
         flow: participant flow up to these patients.
         actions: declarations of the manifest's ``[[actions]]``, for plans.
         sources: digest of every file read, by name.
         description: the manifest's words on study, source and licence.
-        study: the question that the manifest declares, or None.
+        study: the question that the manifest's ``[study]`` declares, or None.
+        question: how classes are to be told apart, as the manifest's ``[diagnosis]`` says, or None.
         pseudonyms: (n,) names for the outside, "P0001"..., which stay a patient's own through ``subset``; the reader
             draws them from the whole record table (see ``draw_pseudonyms``), and by default they come from the content.
     """
@@ -136,11 +122,13 @@ class Cohort:
     genomics: dict[str, Genomics] = field(default_factory=dict)
     images: dict[str, Images] = field(default_factory=dict)
     outcome: Outcome | None = None
+    diagnosis: Diagnosis | None = None
     flow: tuple[FlowStep, ...] = ()
     actions: tuple[Any, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
     description: str = ""
     study: Any = None
+    question: Any = None
     pseudonyms: NDArray[np.object_] = field(default=None, repr=False)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
@@ -151,7 +139,8 @@ class Cohort:
         return len(self.patients)
 
     def __repr__(self) -> str:
-        events = "no outcome" if self.outcome is None else str(self.outcome.events())
+        told = self.outcome.events() if self.outcome else self.diagnosis.counts() if self.diagnosis else None
+        events = "no outcome" if told is None else str(told)
         return f"Cohort({self.name!r}: {len(self)} patients, {len(self.visits)} visits, {events})"
 
     @property
@@ -173,11 +162,14 @@ class Cohort:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all content; two cohorts with the same digest give the same study."""
-        images = {k: (v.form, v.visit, v.values) for k, v in self.images.items()}
-        genomics = {k: (v.kind, v.features, v.values) for k, v in self.genomics.items()}
+        images = {k: v.content for k, v in self.images.items()}
+        genomics = {k: (v.kind, v.features, v.values, v.sets) for k, v in self.genomics.items()}
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
-        return digest(self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome)
+        parts = [self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome]
+        if self.diagnosis is not None:
+            parts.append((self.diagnosis.name, self.diagnosis.classes, self.diagnosis.label, self.diagnosis.positive))
+        return digest(*parts)
 
     def at(self, landmark: float | str | Iterable[float | str], *, at_risk: bool = True) -> Landmark:
         """What is known at a landmark, or at each of several: the only door to predictors and to later follow-up.
@@ -223,15 +215,16 @@ class Cohort:
             record=self.record.iloc[index].reset_index(drop=True),
             visits=visits,
             genomics={k: replace(g, values=g.values[index]) for k, g in self.genomics.items()},
-            images={k: _images_of(block, rows) for k, block in self.images.items()},
+            images={k: block.at_visits(rows) for k, block in self.images.items()},
             outcome=None if self.outcome is None else self.outcome.take(index),
+            diagnosis=None if self.diagnosis is None else self.diagnosis.take(index),
         )
 
     def keep_visits(self, keep: NDArray[np.bool_]) -> Cohort:
         """The same patients with only the visits (and their images) where ``keep`` is true."""
         rows = np.flatnonzero(keep)
         visits = self.visits.iloc[rows].reset_index(drop=True)
-        return replace(self, visits=visits, images={k: _images_of(b, rows) for k, b in self.images.items()})
+        return replace(self, visits=visits, images={k: block.at_visits(rows) for k, block in self.images.items()})
 
     def without(self, *modalities: str) -> Cohort:
         """The same patients with whole modalities withheld (absent, as if never measured)."""
@@ -278,12 +271,3 @@ def draw_pseudonyms(key: str, identifiers: Iterable[str]) -> NDArray[np.object_]
     rank[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(1, len(keys) + 1)
     width = max(4, len(str(len(keys))))
     return np.array([f"P{r:0{width}d}" for r in rank], dtype=object)
-
-
-def _images_of(block: Images, rows: NDArray[np.int64]) -> Images:
-    """Images at the visits ``rows`` (old positions in their new order; a row may be repeated)."""
-    where = np.searchsorted(block.visit, rows)
-    where = np.minimum(where, max(len(block.visit) - 1, 0))
-    has = block.visit[where] == rows if len(block.visit) else np.zeros(len(rows), dtype=bool)
-    values = block.values[where[has]] if has.any() else block.values[:0]
-    return replace(block, visit=np.flatnonzero(has).astype(np.int64), values=values)

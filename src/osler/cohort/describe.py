@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from osler.cohort.cells import SMALL, SMALL_CELL, parts, small, steps
 from osler.cohort.cohort import Cohort, Genomics, Images, Variable
+from osler.cohort.diagnosis import Diagnosis
 from osler.cohort.outcome import Outcome
 
 __all__ = ["describe", "reverse_kaplan_meier"]
@@ -28,6 +29,7 @@ def describe(cohort: Cohort) -> dict[str, Any]:
         ``visits``: visits per patient and times in days, as median and quartiles; absent without visits.
         ``follow_up``: in days, by reverse Kaplan-Meier; absent without an outcome.
         ``events``: one row per cause and one for the censored; absent without an outcome.
+        ``classes``: one row per class, and one for those not known; absent where the outcome is no class.
     """
     n = len(cohort)
     found: dict[str, Any] = {
@@ -48,6 +50,8 @@ def describe(cohort: Cohort) -> dict[str, Any]:
     if cohort.outcome is not None:
         found["follow_up"] = _follow_up(cohort.outcome)
         found["events"] = _events(cohort.outcome)
+    if cohort.diagnosis is not None:
+        found["classes"] = _classes(cohort.diagnosis)
     return found
 
 
@@ -91,7 +95,8 @@ _Block = tuple[str, str, NDArray[np.bool_], float | None]
 def _genomics(block: Genomics) -> _Block:
     has = block.available
     missing = _percent(float(np.isnan(block.values[has]).mean())) if has.any() else None
-    return block.kind, f"{len(block.features)} features", has, missing
+    sets = f" ({block.sets_told})" if block.sets_told else ""
+    return block.kind, f"{len(block.features)} features{sets}", has, missing
 
 
 def _images(cohort: Cohort, block: Images) -> _Block:
@@ -193,6 +198,16 @@ def _follow_up(outcome: Outcome) -> dict[str, Any]:
         "upper_quartile_days": reverse_kaplan_meier(outcome, 0.75),
         "method": "reverse Kaplan-Meier",
     }
+
+
+def _classes(diagnosis: Diagnosis) -> list[dict[str, Any]]:
+    unknown = int((~diagnosis.known).sum())
+    counts = {**diagnosis.counts(), **({"not known": unknown} if unknown else {})}
+    rows = []
+    for (name, n), number in zip(counts.items(), parts(list(counts.values())), strict=True):
+        percent = None if isinstance(number, str) or not len(diagnosis) else _percent(n / len(diagnosis))
+        rows.append({"class": name, "patients": number, "percent": percent})
+    return rows
 
 
 def _events(outcome: Outcome) -> list[dict[str, Any]]:

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cohort.classes import Classes, read_classes
 from osler.cohort.cohort import FlowStep
 from osler.cohort.follow_up import FollowUp, read_follow_up
 from osler.cohort.manifest import Manifest
+from osler.cohort.outcome_specs import OutcomeSpec
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ExcludeSpec, OutcomeSpec, RowsSpec, TableSpec
+from osler.cohort.specs import ExcludeSpec, RowsSpec, TableSpec
 
 __all__ = ["admit", "find_patients", "one_row_each"]
 
@@ -42,9 +44,10 @@ def _identified(reading: Reading, rows: Rows, spec: RowsSpec) -> Rows:
     """All rows of the table that have an identifier, whatever ``where`` chooses; nothing is noted twice."""
     table, column = rows.table, spec.patient_id or reading.manifest.cohort.patient_id
     texts = table.texts(column)
-    known = np.array([text is not None and text.startswith(spec.id_prefix) for text in texts], dtype=bool)
-    names = np.array([text[len(spec.id_prefix) :] for text in texts[known]], dtype=object)
-    return Rows(table, np.flatnonzero(known), names)
+    prefixes = spec.prefixes or ("",)
+    known = np.array([text is not None and text.startswith(prefixes) for text in texts], dtype=bool)
+    bare = [text[len(next(p for p in prefixes if text.startswith(p))) :] for text in texts[known]]
+    return Rows(table, np.flatnonzero(known), np.array(bare, dtype=object))
 
 
 def one_row_each(reading: Reading, rows: Rows, repeated: str) -> Rows:
@@ -62,11 +65,11 @@ def one_row_each(reading: Reading, rows: Rows, repeated: str) -> Rows:
     return rows.take(~twin)
 
 
-def admit(reading: Reading, first: Rows | None, *, outcome: bool) -> FollowUp | None:
+def admit(reading: Reading, first: Rows | None, *, outcome: bool) -> FollowUp | Classes | None:
     """Apply the criteria, then the policies of the outcome; ``reading.patients`` are those who stay.
 
     Returns:
-        Their follow-up (some of it unknown if violations were noted), or None when it is not read or cannot be.
+        Their follow-up or classes (some unknown if violations were noted), or None when not read or unreadable.
     """
     for step in reading.manifest.cohort.exclude:
         _exclude(reading, first, step)
@@ -77,7 +80,33 @@ def admit(reading: Reading, first: Rows | None, *, outcome: bool) -> FollowUp | 
     if not len(reading.patients):
         _nobody(reading, "the criteria leave no patient")
         return None
-    return None if rows is None or spec is None else _known_follow_up(reading, spec, rows)
+    if rows is None or spec is None:
+        return None
+    return (_known_classes if spec.kind == "class" else _known_follow_up)(reading, spec, rows)
+
+
+def _known_classes(reading: Reading, spec: OutcomeSpec, rows: Rows) -> Classes:
+    """Classes of the patients who can be used."""
+    classes = read_classes(reading, spec, rows)
+    if spec.unknown == "keep" or not classes.unknown.any():
+        return classes
+    if spec.unknown == "exclude":
+        unknown = classes.unknown
+        reading.patients = reading.patients[~unknown]
+        reading.flow.append(FlowStep("without a known class", int(unknown.sum()), len(reading.patients)))
+        if not len(reading.patients):
+            _nobody(reading, "nobody has a known class")
+        return classes.take(~unknown)
+    reading.findings.add(
+        rows.table.name,
+        "every patient has a class",
+        "a declared class code",
+        "patients without one",
+        'Fill them in, or say unknown = "exclude" or unknown = "keep".',
+        column=spec.event,
+        count=int(classes.unknown.sum()),
+    )
+    return classes
 
 
 def _known_follow_up(reading: Reading, spec: OutcomeSpec, rows: Rows) -> FollowUp:

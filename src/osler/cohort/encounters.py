@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import Variable
 from osler.cohort.decode import decode, expand, read_times, variable_of
 from osler.cohort.follow_up import SAME_MOMENT
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.reading import Reading, Rows
 from osler.cohort.specs import TimedSpec, VariableSpec, VisitsSpec
 from osler.units import unit_in_days
@@ -183,15 +184,16 @@ def _unique(reading: Reading, block: str, spec: TimedSpec, dated: Dated, keep: N
     here = dated.take(keep)
     keys = pd.DataFrame({"patient": here.patient, "time": here.time})
     twin = keys.duplicated(keep="last" if spec.duplicates == "last" else "first").to_numpy()
-    if not twin.any():
+    if not twin.any() or spec.duplicates == "keep":
         return keep
     if spec.duplicates == "error":
+        keeping = ' (or "keep": several images of a visit)' if isinstance(spec, ImagesSpec) else ""
         reading.findings.add(
             here.rows.table.name,
             f"a patient has one row of {block!r} at a time",
             "each patient and time once",
             "several rows",
-            'Correct them, or say duplicates = "first" or "last".',
+            f'Correct them, or say duplicates = "first" or "last"{keeping}.',
             column=spec.time,
             rows=np.unique(here.rows.position[twin]),
         )

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from osler.cohort.decode import lookup, read_times
 from osler.cohort.outcome import Outcome
+from osler.cohort.outcome_specs import AlsoSpec, CompetingSpec, OutcomeSpec
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import AlsoSpec, CompetingSpec, OutcomeSpec
 from osler.units import unit_in_days
 
 __all__ = ["FollowUp", "read_follow_up"]

@@ -55,7 +55,7 @@ class Landmark:
         latest = np.full(len(cohort), -np.inf)
         np.maximum.at(latest, patient, time)
         owner, when = cohort.visits["patient"].to_numpy(), cohort.visits["time"].to_numpy()
-        known = replace(cohort.keep_visits(when <= latest[owner]), outcome=None)
+        known = replace(cohort.keep_visits(when <= latest[owner]), outcome=None, diagnosis=None)
         start, stop = _prefixes(known, patient, time)
         outcome = None if cohort.outcome is None else cohort.outcome.take(patient).since(time)
         return cls(time=time, patient=patient, known=known, start=start, stop=stop, outcome=outcome)

@@ -12,10 +12,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from osler.cohort.actions import ActionSpec, ContraindicationSpec, EffectSpec
+from osler.cohort.image_specs import ImagesSpec
 from osler.cohort.manifest_errors import explain
 from osler.cohort.manifest_rules import clashes_of
-from osler.cohort.specs import CohortSpec, GenomicsSpec, ImagesSpec, OutcomeSpec, RecordSpec, VisitsSpec
-from osler.config import StudyConfig
+from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.specs import CohortSpec, GenomicsSpec, RecordSpec, VisitsSpec
+from osler.config import DiagnosisConfig, StudyConfig
 from osler.errors import DataError, UsageError, Violation
 
 __all__ = ["MANIFEST", "ActionSpec", "ContraindicationSpec", "EffectSpec", "Manifest", "manifest_path", "read_manifest"]
@@ -53,6 +55,7 @@ class Manifest(BaseModel):
     outcome: OutcomeSpec | None = None
     actions: Annotated[tuple[ActionSpec, ...], _Several, _OneOrMany()] = ()
     study: StudyConfig | None = None
+    diagnosis: DiagnosisConfig | None = None
 
 
 def manifest_path(path: str | Path) -> Path:

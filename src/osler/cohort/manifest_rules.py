@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from osler.cohort.cohort import VISIT_KEYS
-from osler.cohort.specs import OutcomeSpec, RecordSpec, VisitsSpec
+from osler.cohort.outcome_specs import OutcomeSpec
+from osler.cohort.specs import RecordSpec, VisitsSpec
 from osler.errors import Violation
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def clashes_of(manifest: Manifest, file: str) -> Iterator[Violation]:
         )
     yield from _twice(file, "action", [action.name for action in manifest.actions], "Name the actions apart.")
     outcome = manifest.outcome
+    yield from _questions(file, manifest)
     if outcome is not None:
         yield from _outcome_clashes(file, outcome)
         yield from _leaks(file, manifest, outcome)
@@ -51,6 +53,29 @@ def clashes_of(manifest: Manifest, file: str) -> Iterator[Violation]:
                     f"Did you mean {near[0]!r}?" if near else "Name one of these.",
                     column="actions.cause",
                 )
+
+
+def _questions(file: str, manifest: Manifest) -> Iterator[Violation]:
+    """Classes are asked by ``[diagnosis]``, times to an event by ``[study]``."""
+    of_class = manifest.outcome is not None and manifest.outcome.kind == "class"
+    if manifest.study is not None and of_class:
+        yield Violation(
+            file,
+            "[study] is of an outcome with a time",
+            "[diagnosis], for classes",
+            "[study] with an outcome of kind class",
+            "A class has no landmarks and horizons: say folds, repeats and seed in [diagnosis].",
+            column="study",
+        )
+    if manifest.diagnosis is not None and not of_class:
+        yield Violation(
+            file,
+            "[diagnosis] is of classes",
+            'an outcome of kind = "class"',
+            "another outcome, or none",
+            'Declare [outcome] kind = "class" with its levels, or ask a [study] instead.',
+            column="diagnosis",
+        )
 
 
 def _leaks(file: str, manifest: Manifest, outcome: OutcomeSpec) -> Iterator[Violation]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from osler.cohort.cohort import Images
 from osler.cohort.decode import note_idle
 from osler.cohort.encounters import Dated, Encounters, keep_rows, times_of
 from osler.cohort.findings import Findings
+from osler.cohort.image_files import load_encoder, read_pixels, read_vectors, shown_as
+from osler.cohort.image_specs import ImagesSpec, JoinSpec
+from osler.cohort.images import Images
 from osler.cohort.reading import Reading, Rows
-from osler.cohort.specs import ImagesSpec, JoinSpec
-from osler.config import digest
-from osler.errors import DataError, Violation
-from osler.readers.arrays import parse_npy, parse_npz
+from osler.readers.arrays import parse_npz
 from osler.readers.columns import select_columns
-from osler.readers.files import Folder, refuse, too_large
 from osler.readers.genomics import table_matrix
-from osler.readers.imaging import decode_image
+from osler.readers.image_archive import read_archive
 
 __all__ = ["Pictures", "read_images"]
 
@@ -33,11 +30,13 @@ class Pictures:
     spec: ImagesSpec
     encounters: Encounters
     values: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None = None
+    origin: str = ""
 
     def block(self, visit: NDArray[np.int64]) -> Images:
         """The block at these positions of ``Cohort.visits``."""
-        spec = self.spec
-        return Images(name=spec.name, form=spec.form, visit=visit, values=self.values, label=spec.label or "")
+        spec, made = self.spec, {"embedding": self.embedding, "origin": self.origin}
+        return Images(spec.name, spec.form, visit, self.values, spec.label or "", spec.augment, **made)  # type: ignore[arg-type]
 
 
 def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | None) -> Pictures | None:
@@ -46,7 +45,8 @@ def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | N
     Files of patients who are not in the cohort are not opened.
     """
     if spec.archive is not None:
-        return _from_archive(reading, spec, spec.archive)
+        read = _labelled if spec.form == "pixels" else _from_archive
+        return read(reading, spec, spec.archive)
     assert spec.index is not None
     asked = [name for name in (spec.time,) if name] + (
         [spec.join.on] if spec.join else [spec.file] if spec.file else []
@@ -69,7 +69,27 @@ def read_images(reading: Reading, spec: ImagesSpec, end: NDArray[np.float64] | N
     dated = dated.take(keep)
     if files is None:
         return _vectors(reading, spec, dated)
-    return _from_files(reading, spec, dated, files[keep])
+    if spec.form == "pixels":
+        return _pixels(reading, spec, dated, files[keep])
+    vectors = read_vectors(reading, spec, dated, files[keep])
+    values = None if vectors is None else _stack(reading.findings, shown_as(spec, dated), vectors, dated.rows.position)
+    return None if values is None else _pictures(spec, dated.patient, dated.time, values)
+
+
+def _pixels(reading: Reading, spec: ImagesSpec, dated: Dated, files: NDArray[np.object_]) -> Pictures | None:
+    """Pixels, and what a network trained elsewhere makes of them where one is named."""
+    encoder = None
+    if spec.weights is not None:
+        encoder = reading.findings.attempt(lambda: load_encoder(reading, spec))
+        if encoder is None:
+            return None
+    pixels = read_pixels(reading, spec, dated, files)
+    if pixels is None:
+        return None
+    pictures = _pictures(spec, dated.patient, dated.time, pixels)
+    if encoder is None or reading.findings.violations:
+        return pictures
+    return replace(pictures, embedding=encoder.encode(pixels), origin=encoder.origin)
 
 
 def _pictures(
@@ -142,12 +162,27 @@ def _from_archive(reading: Reading, spec: ImagesSpec, archive: str) -> Pictures 
     if source is None or arrays is None:
         return None
     reading.sources[archive] = source.sha256
-    ids = reading.bare(np.array(list(arrays), dtype=object), spec.id_prefix, archive)
+    ids = reading.bare(np.array(list(arrays), dtype=object), spec.prefixes, archive)
     at = reading.place(ids, spec.extra, spec.name, archive)
     vectors = list(arrays.values())
     order = [i for i in np.argsort(at, kind="stable") if at[i] >= 0]
     values = _stack(reading.findings, archive, [vectors[i] for i in order], None)
     return None if values is None else _pictures(spec, at[order], np.zeros(len(order)), values)
+
+
+def _labelled(reading: Reading, spec: ImagesSpec, name: str) -> Pictures | None:
+    """Pixels of an archive of labelled images, each a patient of its own, known at the time origin."""
+    source = reading.findings.attempt(lambda: reading.folder.read(name))
+    archive = None if source is None else reading.findings.attempt(lambda: read_archive(source, reading.folder.limits))
+    if source is None or archive is None:
+        return None
+    reading.sources[name] = source.sha256
+    at = reading.place(np.array(archive.identifiers, dtype=object), spec.extra, spec.name, name)
+    order = np.argsort(at, kind="stable")
+    order = order[at[order] >= 0]
+    limits = reading.folder.limits
+    pixels = reading.findings.attempt(lambda: archive.pixels(spec.size, spec.channels, limits, order))
+    return None if pixels is None else _pictures(spec, at[order], np.zeros(len(order)), pixels)
 
 
 def _stack(
@@ -185,79 +220,3 @@ def _stack(
         )
         return None
     return values
-
-
-def _from_files(reading: Reading, spec: ImagesSpec, dated: Dated, files: NDArray[np.object_]) -> Pictures | None:
-    """Pixels or embeddings from one file each, read one after another into one block."""
-    index = dated.rows.table.name
-    folder = reading.findings.attempt(lambda: _subfolder(reading.folder, spec.folder))
-    if folder is None:
-        return None
-    shape = (len(files), spec.channels, *spec.size)
-    if spec.form == "pixels" and 4 * int(np.prod(shape, dtype=object)) > folder.limits.array_bytes:
-        reading.findings.violations += too_large(
-            index, "bytes of pixels in memory", folder.limits.array_bytes
-        ).violations
-        return None
-    shown = f"{index} (files named in column {spec.file!r})"  # a file's own name could tell who the patient is
-    pixels = np.zeros(shape if spec.form == "pixels" else (0, 1, 1, 1), dtype=np.float32)
-    vectors: list[NDArray[np.generic]] = []
-    digests: dict[str, str] = {}
-    broken = _Broken()
-    for i, name in enumerate(files):
-        with broken.noting(int(dated.rows.position[i])):
-            source = folder.read(str(name), shown=shown)
-            digests[str(name)] = source.sha256
-            if spec.form == "pixels":
-                pixels[i] = decode_image(source.data, shown, spec.size, spec.channels, folder.limits)
-            else:
-                vectors.append(parse_npy(source.data, shown, folder.limits))
-    if broken.tell(reading.findings):
-        return None
-    reading.sources[f"{spec.folder}/ ({len(digests)} files of {spec.name!r})"] = digest(digests)
-    if spec.form == "pixels":
-        return _pictures(spec, dated.patient, dated.time, pixels)
-    values = _stack(reading.findings, shown, vectors, dated.rows.position)
-    return None if values is None else _pictures(spec, dated.patient, dated.time, values)
-
-
-def _subfolder(folder: Folder, name: str) -> Folder:
-    """The folder of the images, which lies inside the root."""
-    path = (folder.root / name).resolve()
-    if Path(name).is_absolute() or not path.is_relative_to(folder.root) or not path.is_dir():
-        raise refuse(
-            name,
-            "the folder of images lies inside the root",
-            "a folder below the root",
-            "none there",
-            "Correct folder.",
-        )
-    return Folder(path, folder.limits)
-
-
-class _Broken:
-    """Violations of single files, told once for each kind with the rows that name the files."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Violation, list[int]] = {}
-        self._row = 0
-
-    def noting(self, row: int) -> _Broken:
-        self._row = row
-        return self
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, DataError):
-            return False
-        for violation in error.violations:
-            self._rows.setdefault(violation, []).append(self._row)
-        return True
-
-    def tell(self, findings: Findings) -> bool:
-        """Whether there were any."""
-        for v, rows in self._rows.items():
-            findings.add(v.table, v.rule, v.expected, v.found, v.remedy, rows=rows)
-        return bool(self._rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -51,6 +52,7 @@ class Reading:
 
     ``file`` is what messages call the manifest.
     ``known`` are the identifiers of the first record table, set once it was read; ``patients`` those who stay.
+    ``vectors`` is the folder where vectors that a network makes of images are kept; None to keep none.
     ``blind`` says that the first record table could not be read: the other files are looked at without patients.
     """
 
@@ -62,6 +64,7 @@ class Reading:
     sources: dict[str, str] = field(default_factory=dict)
     known: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
     patients: pd.Index = field(default_factory=lambda: pd.Index([], dtype=object))
+    vectors: Path | None = None
     blind: bool = False
     _tables: dict[tuple[str, TableFormat], Table | None] = field(default_factory=dict)
 
@@ -95,7 +98,7 @@ class Reading:
             if chosen is None:
                 return None
             position = position[chosen]
-        return self._identify(table, ids, spec.id_prefix, position)
+        return self._identify(table, ids, spec.prefixes, position)
 
     def fulfil(self, table: Table, where: str, position: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """Which rows fulfil a condition; None after a violation was noted."""
@@ -119,7 +122,9 @@ class Reading:
             )
         return not absent
 
-    def _identify(self, table: Table, column: str, prefix: str, position: NDArray[np.int64]) -> Rows | None:
+    def _identify(
+        self, table: Table, column: str, prefixes: tuple[str, ...], position: NDArray[np.int64]
+    ) -> Rows | None:
         if table.is_float(column):
             self.findings.add(
                 table.name,
@@ -135,13 +140,21 @@ class Reading:
         damaged = pc.fill_null(pc.match_substring_regex(cells, _DAMAGED_ID), False).to_numpy(zero_copy_only=False)
         absent = cells.is_null().to_numpy(zero_copy_only=False)
         bare = np.zeros(len(cells), dtype=bool)
-        if prefix:
-            bare = ~absent & ~pc.fill_null(pc.starts_with(cells, prefix), False).to_numpy(zero_copy_only=False)
-            cells = pc.utf8_slice_codeunits(cells, len(prefix))
+        if prefixes:
+            bare = ~absent
+            for prefix in prefixes:
+                has = bare & pc.fill_null(pc.starts_with(cells, prefix), False).to_numpy(zero_copy_only=False)
+                cells = pc.if_else(pa.array(has), pc.utf8_slice_codeunits(cells, len(prefix)), cells)
+                bare &= ~has
         for broken, expected, found, remedy in (
             (damaged, "text such as 2448", "text such as 2448.0 or 1.2E+09", "Export identifiers as text."),
             (absent, "an identifier in every row", "empty cells", "Fill them in, or leave the rows out with where."),
-            (bare, f"the prefix {prefix!r}", "other text", "Correct id_prefix, or leave the rows out with where."),
+            (
+                bare,
+                f"the prefix {' or '.join(map(repr, prefixes))}",
+                "other text",
+                "Correct id_prefix, or leave the rows out with where.",
+            ),
         ):
             if broken.any():
                 self.findings.add(
@@ -189,19 +202,20 @@ class Reading:
         """Position of each identifier among the patients who stay, -1 for others; nothing is noted."""
         return self.patients.get_indexer(pd.Index(ids, dtype=object)).astype(np.int64)
 
-    def bare(self, ids: NDArray[np.object_], prefix: str, file: str) -> NDArray[np.object_]:
+    def bare(self, ids: NDArray[np.object_], prefixes: tuple[str, ...], file: str) -> NDArray[np.object_]:
         """Identifiers without their prefix; those that lack it are noted."""
-        wrong = np.array([not name.startswith(prefix) for name in ids], dtype=bool)
+        found = [next((p for p in prefixes or ("",) if name.startswith(p)), None) for name in ids]
+        wrong = np.array([prefix is None for prefix in found], dtype=bool)
         if wrong.any():
             self.findings.add(
                 file,
                 "every row has an identifier",
-                f"the prefix {prefix!r}",
+                f"the prefix {' or '.join(map(repr, prefixes))}",
                 "other text",
                 "Correct id_prefix.",
                 count=int(wrong.sum()),
             )
-        return np.array([name.removeprefix(prefix) for name in ids], dtype=object)
+        return np.array([name.removeprefix(p or "") for name, p in zip(ids, found, strict=True)], dtype=object)
 
     def dropped(self, reason: str, excluded: int, remaining: int) -> None:
         """Count rows that a policy left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,14 @@ class Schema:
         record, visits: variables in column order.
         genomics: block name -> (kind, feature names).
         images: block name -> (form, shape of one image).
+        encoders: block name -> (length, origin) of the vectors that a network trained elsewhere made of its pixels.
     """
 
     record: tuple[Variable, ...]
     visits: tuple[Variable, ...]
     genomics: dict[str, tuple[str, tuple[str, ...]]]
     images: dict[str, tuple[str, tuple[int, ...]]]
+    encoders: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cohort: Cohort) -> Schema:
@@ -37,6 +39,7 @@ class Schema:
             visits=cohort.visit_variables,
             genomics={name: (g.kind, g.features) for name, g in cohort.genomics.items()},
             images={name: (b.form, tuple(b.values.shape[1:])) for name, b in cohort.images.items()},
+            encoders={name: encoder for name, b in cohort.images.items() if (encoder := _encoder(b)) is not None},
         )
 
     def conform(self, cohort: Cohort) -> Cohort:
@@ -57,6 +60,12 @@ class Schema:
             for name, (form, shape) in self.images.items()
             if (b := cohort.images.get(name)) is not None and (b.form, b.values.shape[1:]) != (form, shape)
         ]
+        problems += [
+            f"images {name!r}: the model reads them by a network trained elsewhere ({origin[:12]}), the cohort by "
+            f"{'another' if b.embedding is not None else 'none'}: name the same network and weights in its manifest"
+            for name, (length, origin) in self.encoders.items()
+            if (b := cohort.images.get(name)) is not None and _encoder(b) != (length, origin)
+        ]
         if problems:
             raise ModelError("the cohort does not fit the model:\n  " + "\n  ".join(problems))
         n = len(cohort)
@@ -66,7 +75,7 @@ class Schema:
             visits=_columns(cohort.visits, self.visits, keep=VISIT_KEYS),
             variables={v.name: v for v in (*self.record, *self.visits)},
             genomics={name: _block(cohort.genomics.get(name), name, spec, n) for name, spec in self.genomics.items()},
-            images={name: cohort.images.get(name, _no_images(name, spec)) for name, spec in self.images.items()},
+            images={name: cohort.images.get(name, self._no_images(name)) for name in self.images},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -76,6 +85,7 @@ class Schema:
             "visits": [asdict(v) for v in self.visits],
             "genomics": {k: {"kind": kind, "features": list(names)} for k, (kind, names) in self.genomics.items()},
             "images": {k: {"form": form, "shape": list(shape)} for k, (form, shape) in self.images.items()},
+            "encoders": {k: {"length": length, "origin": origin} for k, (length, origin) in self.encoders.items()},
         }
 
     @classmethod
@@ -86,7 +96,19 @@ class Schema:
             visits=tuple(_variable(v) for v in data["visits"]),
             genomics={k: (g["kind"], tuple(g["features"])) for k, g in data["genomics"].items()},
             images={k: (b["form"], tuple(b["shape"])) for k, b in data["images"].items()},
+            encoders={k: (e["length"], e["origin"]) for k, e in data["encoders"].items()},
         )
+
+    def _no_images(self, name: str) -> Images:
+        form, shape = self.images[name]
+        visit, values = np.empty(0, dtype=np.int64), np.empty((0, *shape), dtype=np.float32)
+        length, origin = self.encoders.get(name, (None, ""))
+        embedding = None if length is None else np.empty((0, length), dtype=np.float32)
+        return Images(name, form, visit, values, embedding=embedding, origin=origin)  # type: ignore[arg-type]
+
+
+def _encoder(block: Images) -> tuple[int, str] | None:
+    return None if block.embedding is None else (block.embedding.shape[1], block.origin)
 
 
 def _meaning(variable: Variable) -> str:
@@ -121,9 +143,3 @@ def _block(block: Genomics | None, name: str, spec: tuple[str, tuple[str, ...]],
             mine, theirs = np.array(shared).T
             values[:, mine] = block.values[:, theirs]
     return Genomics(name=name, kind=kind, features=features, values=values)  # type: ignore[arg-type]
-
-
-def _no_images(name: str, spec: tuple[str, tuple[int, ...]]) -> Images:
-    form, shape = spec
-    empty = np.empty((0, *shape), dtype=np.float32)
-    return Images(name=name, form=form, visit=np.empty(0, dtype=np.int64), values=empty)  # type: ignore[arg-type]

@@ -13,18 +13,17 @@ from osler.readers.where import parse_where
 from osler.units import unit_in_days
 
 __all__ = [
-    "AlsoSpec",
     "CohortSpec",
+    "ColumnName",
     "ColumnsSpec",
-    "CompetingSpec",
     "ExcludeSpec",
+    "Extra",
     "GenomicsSpec",
-    "ImagesSpec",
-    "JoinSpec",
     "MomentSpec",
-    "OutcomeSpec",
+    "Name",
     "RecordSpec",
     "RowsSpec",
+    "Spec",
     "TableSpec",
     "TimedSpec",
     "VariableSpec",
@@ -73,11 +72,13 @@ Extra = Literal["error", "ignore"]
 ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class _Spec(BaseModel):
+class Spec(BaseModel):
+    """What every block of a manifest shares: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ExcludeSpec(_Spec):
+class ExcludeSpec(Spec):
     """One criterion: patients with any row that fulfils ``where`` leave the cohort."""
 
     reason: Name
@@ -85,7 +86,7 @@ class ExcludeSpec(_Spec):
     table: str | None = Field(None, description="Table to look in; the first record table (its own rows) if not given.")
 
 
-class CohortSpec(_Spec):
+class CohortSpec(Spec):
     """The ``[cohort]`` table: what the cohort is called and how its tables are written."""
 
     name: Name
@@ -97,16 +98,24 @@ class CohortSpec(_Spec):
     exclude: tuple[ExcludeSpec, ...] = ()
 
 
-class RowsSpec(_Spec):
+class RowsSpec(Spec):
     """How rows of a text table are read, which of them count, and whose they are."""
 
     where: Condition | None = Field(None, description="Which rows count.")
     patient_id: ColumnName | None = Field(None, description="Column of the identifier here.")
-    id_prefix: str = Field("", description="Text before the identifier in this table, taken off.")
+    id_prefix: str | tuple[str, ...] = Field(
+        "", description="Text before the identifier in this table, taken off; a list where rows differ in it."
+    )
     sep: str | None = Field(None, min_length=1, max_length=1)
     comment: str | None = Field(None, min_length=1, description="Lines that begin with it are left out.")
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """The texts of which one stands before every identifier, the longest first; none where there is no prefix."""
+        several = (self.id_prefix,) if isinstance(self.id_prefix, str) else self.id_prefix
+        return tuple(sorted(filter(None, several), key=len, reverse=True))
 
 
 class TableSpec(RowsSpec):
@@ -116,14 +125,14 @@ class TableSpec(RowsSpec):
     extra: Extra = Field("error", description="Patients who are not in the first record table.")
 
 
-class MomentSpec(_Spec):
+class MomentSpec(Spec):
     """One column of a wide table: a variable at a stated time."""
 
     column: ColumnName
     at: Duration
 
 
-class _Meaning(_Spec):
+class _Meaning(Spec):
     """What a value means; shared by single variables and patterns of columns."""
 
     type: Literal["number", "category", "flag"]
@@ -204,7 +213,7 @@ class RecordSpec(TableSpec):
     columns: tuple[ColumnsSpec, ...] = ()
 
 
-class TimedSpec(_Spec):
+class TimedSpec(Spec):
     """Policies of dated rows."""
 
     time: ColumnName | None = Field(None, description="Column of the time since the time origin.")
@@ -258,6 +267,10 @@ class GenomicsSpec(RowsSpec):
     matrix: str | None = Field(None, min_length=1, description=".npy, patients x features.")
     patients: str | None = Field(None, min_length=1, description="One identifier per line, in the order of the rows.")
     features: str | None = Field(None, min_length=1, description="One feature per line, in the order of the columns.")
+    sets: str | None = Field(
+        None, min_length=1, description="Gene sets, a .gmt file: groups with a penalty of their own."
+    )
+    gene: str = Field("*", description='How a feature\'s name holds the gene of a set, such as "*_rnaseq".')
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     @property
@@ -273,119 +286,8 @@ class GenomicsSpec(RowsSpec):
             raise ValueError("a matrix needs patients, a file with one identifier per line")
         if self.wildtype and self.kind != "mutation":
             raise ValueError('wildtype belongs to kind = "mutation"')
-        return self
-
-
-class JoinSpec(_Spec):
-    """A second table that an index needs, matched by a column."""
-
-    table: str = Field(min_length=1)
-    on: ColumnName = Field(description="Column in the index, and in the joined table unless ``to`` names it there.")
-    to: ColumnName | None = None
-
-
-class ImagesSpec(TimedSpec, RowsSpec):
-    """An ``[images]`` block: pixels named by an index, or embeddings made elsewhere."""
-
-    name: Name = "images"
-    label: str | None = None
-    form: Literal["pixels", "embedding"] = "pixels"
-    index: str | None = Field(None, min_length=1, description="Table of one row per image.")
-    extra: Extra = "error"
-    join: JoinSpec | None = None
-    file: ColumnName | None = Field(None, description="Column of the file name.")
-    folder: str = Field(".", description="Folder of the files, relative to the root.")
-    size: tuple[int, int] = Field((64, 64), description="Height and width to which pixels are letterboxed.")
-    channels: Literal[1, 3] = Field(1, description="1 grey, 3 colour.")
-    columns: tuple[str, ...] = Field((), description="Embedding: columns of the index that hold the vector.")
-    archive: str | None = Field(None, min_length=1, description="Embedding: .npz with one vector per patient.")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> ImagesSpec:
-        if not all(8 <= side <= 1024 for side in self.size):
-            raise ValueError("size is height and width, each from 8 to 1024")
-        if self.form == "pixels" and (self.index is None or self.file is None or self.archive or self.columns):
-            raise ValueError("pixels need index, a table, and file, its column of file names")
-        if self.form == "embedding":
-            if (self.archive is None) == (self.index is None):
-                raise ValueError("embeddings come from an archive (.npz) or from an index, one of the two")
-            if self.index is not None and bool(self.columns) == bool(self.file):
-                raise ValueError(
-                    "an index of embeddings names columns (of numbers) or file (of .npy names), one of the two"
-                )
-        return self
-
-
-class CompetingSpec(_Spec):
-    """A competing event: own columns, or a further code of the outcome's event column."""
-
-    name: Name
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="With an own event column: codes of no event.")
-
-    @model_validator(mode="after")
-    def _own_columns(self) -> CompetingSpec:
-        if self.time is not None and self.event is None:
-            raise ValueError("a competing event with its own time needs its own event column")
-        return self
-
-
-class AlsoSpec(_Spec):
-    """Further columns in which the event of interest is told, such as death beside recurrence."""
-
-    event: ColumnName
-    time: ColumnName | None = Field(None, description="The time of the outcome if not given.")
-    time_unit: TimeUnit | None = None
-    codes: tuple[Code, ...] = Field(("1",), min_length=1)
-    censored: tuple[Code, ...] = Field(("0",), description="Codes of no event.")
-
-    @model_validator(mode="after")
-    def _codes_apart(self) -> AlsoSpec:
-        if set(self.codes) & set(self.censored):
-            raise ValueError("a code means one thing: event or none")
-        return self
-
-
-class OutcomeSpec(RowsSpec):
-    """The ``[outcome]`` block: follow-up and events."""
-
-    kind: Literal["survival", "fixed"] = "survival"
-    name: Name = Field(description="The event of interest, as reports call it.")
-    table: str | None = Field(None, min_length=1, description="The first record table (its own rows) if not given.")
-    time: ColumnName | None = None
-    time_unit: TimeUnit | None = None
-    event: ColumnName
-    codes: tuple[Code, ...] = Field(("1",), min_length=1, description="Codes of the event of interest.")
-    censored: tuple[Code, ...] = Field(("0",), min_length=1, description="Codes of no event.")
-    missing: tuple[Code, ...] = Field((), description="Codes of an unknown outcome.")
-    also: tuple[AlsoSpec, ...] = Field((), description="A composite event: further columns of it; the earliest counts.")
-    competing: tuple[CompetingSpec, ...] = ()
-    within: Duration | None = Field(None, description="Kind fixed: the time by which the event happened or did not.")
-    unknown: Literal["error", "exclude"] = Field("error", description="Patients whose outcome is not known.")
-    zero_time: Literal["error", "exclude"] = Field("error", description="Follow-up of zero or less.")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns the outcome is read from."""
-        others: tuple[AlsoSpec | CompetingSpec, ...] = (*self.also, *self.competing)
-        asked = [self.time, self.event, *(name for other in others for name in (other.time, other.event))]
-        return tuple(dict.fromkeys(name for name in asked if name is not None))
-
-    @model_validator(mode="after")
-    def _fits_kind(self) -> OutcomeSpec:
-        if self.kind == "survival" and (self.time is None or self.within is not None):
-            raise ValueError('kind "survival" needs time, a column of follow-up times, and has no within')
-        if self.kind == "fixed" and (self.within is None or self.time is not None):
-            raise ValueError('kind "fixed" needs within, such as "30d", and has no time')
-        if self.kind == "fixed" and (self.within or 0) <= 0:
-            raise ValueError("within must be longer than nothing")
-        if self.kind == "fixed" and any(c.event for c in self.competing):
-            raise ValueError('kind "fixed" takes competing events as further codes of its own event column')
-        if self.kind == "fixed" and self.also:
-            raise ValueError('also belongs to kind "survival": the earliest of several events needs their times')
-        if self.table is None and (self.where or self.patient_id or self.id_prefix):
-            raise ValueError("where, patient_id and id_prefix of the outcome belong to its own table")
+        if self.gene.count("*") != 1:
+            raise ValueError('gene has one star, which stands for the name of the gene: gene = "*_rnaseq"')
+        if self.gene != "*" and self.sets is None:
+            raise ValueError("gene belongs to sets")
         return self

@@ -14,7 +14,7 @@ from osler.cohort.outcome import Outcome
 from osler.config import StudyConfig
 from osler.errors import UsageError
 
-__all__ = ["Split", "assign_folds", "folds", "split_variable", "splits", "told_split"]
+__all__ = ["Split", "assign_folds", "balanced_folds", "folds", "split_variable", "splits", "told_split"]
 
 Ints = NDArray[np.int64]
 
@@ -137,6 +137,12 @@ def assign_folds(outcome: Outcome, n_folds: int, random_state: int, groups: NDAr
             fold[block] = rng.permutation(free)
             offset = (offset + len(block)) % n_folds
     return fold
+
+
+def balanced_folds(label: Ints, n_folds: int, random_state: int) -> Ints:
+    """(n,) fold of every patient, balanced over class codes (n,) of 0 or more; otherwise like ``assign_folds``."""
+    causes = tuple(f"class {code}" for code in range(1, int(label.max(initial=0)) + 1))
+    return assign_folds(Outcome(np.zeros(len(label)), label, causes), n_folds, random_state)
 
 
 def folds(outcome: Outcome, n_folds: int, repeats: int, random_state: int) -> Iterator[tuple[int, int, Ints, Ints]]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from osler.cohort.action_check import check_actions
+from osler.cohort.classes import Classes
 from osler.cohort.cohort import VISIT_KEYS, Cohort, Variable, draw_pseudonyms
 from osler.cohort.decode import decode, expand, variable_of
 from osler.cohort.eligibility import admit, find_patients, one_row_each
 from osler.cohort.encounters import merge, read_visits, spread
+from osler.cohort.follow_up import FollowUp
 from osler.cohort.gate import check_frames
 from osler.cohort.genome import read_genomics
 from osler.cohort.manifest import Manifest, manifest_path, read_manifest
@@ -26,7 +28,12 @@ __all__ = ["read_cohort", "validate"]
 
 
 def read_cohort(
-    path: str | Path, root: str | Path | None = None, *, outcome: bool = True, limits: Limits = LIMITS
+    path: str | Path,
+    root: str | Path | None = None,
+    *,
+    outcome: bool = True,
+    limits: Limits = LIMITS,
+    vectors: str | Path | None = None,
 ) -> Cohort:
     """Read a cohort as its ``cohort.toml`` declares it.
 
@@ -36,6 +43,8 @@ def read_cohort(
             manifest names as its root; else the manifest's own folder.
         outcome: read the outcome too; False for patients who are only to be scored (their tables need not have it).
         limits: how large files, tables and images may be.
+        vectors: folder where vectors that a network trained elsewhere makes of images are kept from one reading to the
+            next; if not given, the folder OSLER_VECTORS (environment), else none.
 
     Returns:
         The patients who meet the criteria, in the order of the first record table, with the participant flow.
@@ -48,6 +57,8 @@ def read_cohort(
     file = manifest_path(path)
     base = open_folder(manifest, file, None if root is None else Path(root), os.environ.get("OSLER_DATA"))
     reading = Reading(manifest, Folder(base, limits), file.name)
+    kept = vectors or os.environ.get("OSLER_VECTORS")
+    reading.vectors = None if kept is None else Path(kept)
     reading.sources[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     cohort = _read(reading, outcome=outcome)
     reading.findings.raise_all()
@@ -68,7 +79,8 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
     """The cohort, or None after violations, which are in ``reading.findings``."""
     manifest = reading.manifest
     first = find_patients(reading)
-    follow_up = admit(reading, first, outcome=outcome)
+    admitted = admit(reading, first, outcome=outcome)
+    follow_up = admitted if isinstance(admitted, FollowUp) else None
     record, variables = _record(reading, first)
     end = None if follow_up is None else follow_up.end
     reserved = _reserved(manifest)
@@ -94,11 +106,13 @@ def _read(reading: Reading, *, outcome: bool) -> Cohort | None:
         genomics={block.name: block for block in genomics},
         images={p.spec.name: p.block(at) for p, at in zip(pictures, places[len(blocks) :], strict=True)},
         outcome=None if follow_up is None else follow_up.outcome(_causes(manifest)),
+        diagnosis=admitted.diagnosis() if isinstance(admitted, Classes) else None,
         flow=tuple(reading.flow),
         actions=manifest.actions,
         sources=dict(sorted(reading.sources.items())),
         description=manifest.cohort.description,
         study=manifest.study,
+        question=manifest.diagnosis,
         pseudonyms=draw_pseudonyms(first.table.key, reading.known)[reading.known.get_indexer(reading.patients)],
     )
 

@@ -1,4 +1,4 @@
-"""Imaging features: the latest embedding on or before the landmark, as in-fold principal components."""
+"""Imaging features: the embedding of the latest visit on or before the landmark, as in-fold principal components."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from osler.cohort.images import Images
 from osler.cohort.landmark import Landmark
 from osler.features.column import Column
 from osler.features.components import Components
@@ -18,17 +19,18 @@ Floats = NDArray[np.float64]
 
 
 class ImagingFeatures:
-    """One block of given embeddings: standardised, then components, and a flag where more than 5 % of rows have none.
+    """One block of embeddings: standardised, then components, and a flag where more than 5 % of rows have none.
 
-    Pixels are no input of the models that use a design; they need an encoder of their own.
+    Several images of one visit enter as the mean of their embeddings. Pixels are no input of the models that use a
+    design, unless a network trained elsewhere made vectors of them.
     """
 
     def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float) -> None:
         self.name, self.components_limit, self.keep_missing, self.clip = name, components, keep_missing, clip
 
     def fit(self, landmark: Landmark) -> Self:
-        """Learn from the images that some row uses, each counted once."""
-        block = landmark.known.images[self.name]
+        """Learn from the visits whose images some row uses, each counted once."""
+        block = _vectors(landmark.known.images[self.name])
         image = latest_image(block.visit, landmark)
         used = np.unique(image[image >= 0])
         self.components = Components(limit=self.components_limit, clip=self.clip).fit(block.values[used].astype(float))
@@ -47,7 +49,8 @@ class ImagingFeatures:
 
     def transform(self, landmark: Landmark) -> Floats:
         """(R, p) features of the rows."""
-        block = landmark.known.images.get(self.name)
+        given = landmark.known.images.get(self.name)
+        block = None if given is None else _vectors(given)
         visit = np.empty(0, dtype=np.int64) if block is None else block.visit
         image = latest_image(visit, landmark)
         used = np.unique(image[image >= 0])
@@ -69,6 +72,12 @@ class ImagingFeatures:
         self.components = Components(limit=self.components_limit, clip=self.clip).restore(state["components"])
         self.flag = None if state["flag"] is None else Scale.from_json(state["flag"])
         return self
+
+
+def _vectors(block: Images) -> Images:
+    vectors = block.vectors
+    assert vectors is not None, "a design names only blocks that have vectors"
+    return vectors.per_visit()
 
 
 def latest_image(visit: NDArray[np.int64], landmark: Landmark) -> NDArray[np.int64]:

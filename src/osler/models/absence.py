@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osler.features.completion import Completion
-from osler.models.hazard import FollowUp
+from osler.models.hazard import FollowUp, steps
 from osler.models.hazard_ridge import CauseRidge
 from osler.models.heterogeneity import marginal_log_hazards
 
@@ -118,7 +118,7 @@ class Absence:
         for s, moment in enumerate(self.moments):
             rows = np.flatnonzero(time == moment)
             absent = self.of(available, time, rows)
-            plain = np.stack([cause.alpha + cause.eta(columns[rows])[:, None] for cause in causes], axis=1)
+            plain = np.stack([cause.log_hazard(columns[rows], steps(edges)) for cause in causes], axis=1)
             exposure = seen.exposure[rows][:, None]
             before = (exposure * np.exp(plain)).sum(axis=(0, 2))
             after = (exposure * np.exp(absent.applied(plain, edges))).sum(axis=(0, 2))
@@ -158,14 +158,13 @@ def _effect(
         return np.nan, np.nan, np.nan
     if np.isneginf(cause.alpha).all():
         return 0.0, 0.0, 0.0
-    full, rest = cause.eta(known), cause.eta(without)
-    variance = float((full - rest).var())
+    full, rest = cause.log_hazard(known, steps(edges)), cause.log_hazard(without, steps(edges))
+    variance = float((full - rest).mean(axis=1).var())
     doubt = max(float((cause.variance(known) - cause.variance(without)).mean()), 0.0)
     level = 0.0
     for _ in range(3):
-        shifted = (cause.alpha + rest[:, None] + level)[:, None]
-        blurred = marginal_log_hazards(shifted, edges, np.full((len(rest), 1), variance))[:, 0]
-        expected = (seen.exposure * np.exp(cause.alpha + full[:, None])).sum()
+        blurred = marginal_log_hazards((rest + level)[:, None], edges, np.full((len(rest), 1), variance))[:, 0]
+        expected = (seen.exposure * np.exp(full)).sum()
         level += float(np.log(expected / max(float((seen.exposure * np.exp(blurred)).sum()), 1e-300)))
     return variance, level, doubt
 

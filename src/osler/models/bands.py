@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from osler.cohort.landmark import Landmark
 from osler.config import Question
 from osler.models.conformal import EventTimes
-from osler.models.hazard import FollowUp
+from osler.models.hazard import FollowUp, follow_up
 from osler.models.heterogeneity import residual_variance
 
 __all__ = ["Bands", "risk_band", "scaled"]
@@ -59,6 +59,7 @@ class Bands:
         question: Question,
         asked: Landmark,
         seen: FollowUp,
+        edges: Floats,
         proportional: Floats,
         variance: Floats,
         free: Floats,
@@ -68,17 +69,22 @@ class Bands:
         Args:
             question: landmarks, and the time grid (T,).
             asked: the rows, with their outcome.
-            seen: their follow-up.
+            seen: their follow-up; exposures that count several times stand for rows left out.
+            edges: of its bins.
             proportional: (R, K, B) log hazards whose effects do not change with time.
             variance: (R, K) known already: estimation, disagreement, absence.
             free: (R, T) probability of no event.
         """
         assert asked.outcome is not None
+        own = follow_up(asked.outcome, edges)
+        weight = seen.exposure.sum(axis=1) / own.exposure.sum(axis=1)
         residual = [
-            residual_variance(proportional[:, k], variance[:, k], seen, k + 1, asked.patient)
+            residual_variance(proportional[:, k], variance[:, k], own, k + 1, asked.patient, weight)
             for k in range(variance.shape[1])
         ]
-        times = EventTimes.learn(free, question.grid, asked.outcome, asked.time, question.landmarks)
+        stood_for = np.repeat(np.arange(len(weight)), np.diff(np.floor(np.cumsum(weight) + 0.5), prepend=0).astype(int))
+        outcome, landmark = asked.outcome.take(stood_for), asked.time[stood_for]
+        times = EventTimes.learn(free[stood_for], question.grid, outcome, landmark, question.landmarks)
         return cls(np.array(residual), times)
 
     def of(self, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:

@@ -32,7 +32,9 @@ _LEAST = 1e-12
 _CERTAIN = 600.0  # cumulative hazards are held below it: their exponentials stay above zero
 
 
-def residual_variance(log_hazard: Floats, known: Floats, seen: FollowUp, cause: int, patient: Ints) -> float:
+def residual_variance(
+    log_hazard: Floats, known: Floats, seen: FollowUp, cause: int, patient: Ints, weight: Floats | None = None
+) -> float:
     """Variance of log Z that is in no predictor, from predictions that never saw the patients they are of.
 
     The marginal likelihood is maximised over a free baseline and one slope of the predictions, for each standard
@@ -48,6 +50,7 @@ def residual_variance(log_hazard: Floats, known: Floats, seen: FollowUp, cause: 
         seen: follow-up of the rows.
         cause: 1-based.
         patient: (R,) whose row it is.
+        weight: (R,) how many rows it stands for; None: one.
 
     Returns:
         The posterior mean of the variance.
@@ -56,13 +59,13 @@ def residual_variance(log_hazard: Floats, known: Floats, seen: FollowUp, cause: 
     if (seen.cause == cause).any():
         likelihood = np.empty((len(_GRID), len(seen.cause)))
         start = np.append(np.zeros(seen.exposure.shape[1]), 1.0)
-        problem = _Frailty(log_hazard, seen, cause)
+        problem = _Frailty(log_hazard, seen, cause, np.ones(len(seen.cause)) if weight is None else weight)
         for i, spread in enumerate(_GRID):
             start, likelihood[i] = problem.maximum(start, np.sqrt(spread**2 + known))
         total = likelihood.sum(axis=1)
         log_posterior += total / _design_effect(likelihood, int(total.argmax()), patient)
-    weight = np.exp(log_posterior - log_posterior.max())
-    return float(weight @ _GRID**2 / weight.sum())
+    chance = np.exp(log_posterior - log_posterior.max())
+    return float(chance @ _GRID**2 / chance.sum())
 
 
 def _design_effect(likelihood: Floats, best: int, patient: Ints) -> float:
@@ -77,10 +80,11 @@ def _design_effect(likelihood: Floats, best: int, patient: Ints) -> float:
 class _Frailty:
     """Marginal likelihood of a cause whose log hazard is ``alpha_b + slope * x_rb + spread_r * normal``."""
 
-    def __init__(self, log_hazard: Floats, seen: FollowUp, cause: int) -> None:
+    def __init__(self, log_hazard: Floats, seen: FollowUp, cause: int, weight: Floats) -> None:
         self.x = log_hazard - log_hazard.mean()
-        self.seen, self.event = seen, (seen.cause == cause).astype(float)
-        self.rate = np.log(max(self.event.sum(), 0.5) / max(seen.exposure.sum(), _LEAST))
+        self.seen, self.event, self.weight = seen, (seen.cause == cause).astype(float), weight
+        exposure = float(weight @ seen.exposure.sum(axis=1))
+        self.rate = np.log(max(float(weight @ self.event), 0.5) / max(exposure, _LEAST))
 
     def maximum(self, start: Floats, spread: Floats) -> tuple[Floats, Floats]:
         """(B + 1,) alpha and slope, and the (R,) log-likelihood there; one event is lent to the bins, and a slope."""
@@ -98,7 +102,7 @@ class _Frailty:
         return np.append(np.zeros(self.x.shape[1]), 1.0)
 
     def _rows(self, theta: Floats, spread: Floats) -> tuple[Floats, Floats]:
-        """(R,) log-likelihood, and its gradient summed over rows."""
+        """(R,) log-likelihood, each row's as often as it stands for one, and its gradient summed over rows."""
         eta = np.clip(theta[:-1] + theta[-1] * self.x + self.rate, -3 * _STEEPEST, _STEEPEST)
         expected = self.seen.exposure * np.exp(eta)
         total = expected.sum(axis=1)
@@ -111,10 +115,11 @@ class _Frailty:
         at_event = np.take_along_axis(eta, self.seen.bin[:, None], axis=1)[:, 0]
         x_at_event = np.take_along_axis(self.x, self.seen.bin[:, None], axis=1)[:, 0]
         each = self.event * at_event + highest[:, 0] + np.log(integral)
-        expected = expected * tilt[:, None]
-        counts = np.bincount(self.seen.bin, weights=self.event, minlength=self.x.shape[1])
-        slope = float(self.event @ x_at_event) - float((expected * self.x).sum())
-        return each, np.append(counts - expected.sum(axis=0), slope)
+        expected = expected * (tilt * self.weight)[:, None]
+        events = self.event * self.weight
+        counts = np.bincount(self.seen.bin, weights=events, minlength=self.x.shape[1])
+        slope = float(events @ x_at_event) - float((expected * self.x).sum())
+        return each * self.weight, np.append(counts - expected.sum(axis=0), slope)
 
 
 def marginal_log_hazards(log_hazard: Floats, edges: Floats, variance: Floats) -> Floats:

@@ -16,7 +16,7 @@ from osler.features.completion import Completion
 from osler.features.design import Design
 from osler.features.history import running_sum
 from osler.features.sequence import Sequences, VisitEncoder
-from osler.models.encoders import ImageReader
+from osler.models.image_reader import ImageReader
 
 __all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
 
@@ -44,8 +44,8 @@ class Fused:
 def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
     """The cohort with pixels replaced by what a network read from them.
 
-    ``scores`` (m, K) of each image of a block become an embedding (m, 2 K): the image's own scores, and the mean of
-    those of the patient's images so far.
+    ``scores`` (m, K) of the images of a block become one embedding (2 K) at each visit: the mean scores of the images
+    taken there, and those of all the patient's images so far.
     """
     images = dict(cohort.images)
     owner = cohort.visits["patient"].to_numpy()
@@ -54,7 +54,10 @@ def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
         patient = owner[block.visit]
         ordinal = np.arange(len(patient)) - np.searchsorted(patient, patient, "left")
         so_far = running_sum(own, ordinal) / (ordinal + 1.0)[:, None]
-        images[name] = Images(name, "embedding", block.visit, np.hstack([own, so_far]).astype(np.float32))
+        last = np.flatnonzero(np.diff(block.visit, append=-1))
+        here = Images(name, "embedding", block.visit, np.asarray(own, dtype=np.float32)).per_visit()
+        both = np.hstack([here.values, so_far[last].astype(np.float32)])
+        images[name] = Images(name, "embedding", here.visit, both)
     return replace(cohort, images=images)
 
 
@@ -63,19 +66,22 @@ class Inputs:
 
     Args:
         readers: of the image blocks whose pixels are read.
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block; None: as ``Design`` has it.
         unit: days that count as one unit of time between visits.
+        splines: knots of linear splines on numbers.
 
     Attributes:
         columns_: meaning of the P columns.
     """
 
-    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float) -> None:
-        self.readers, self.components, self.unit = readers, components, unit
+    def __init__(
+        self, readers: dict[str, ImageReader], *, components: int | None, unit: float, splines: int = 0
+    ) -> None:
+        self.readers, self.components, self.unit, self.splines = readers, components, unit, splines
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn from training rows whose images were read already (by networks that did not see the patient)."""
-        self.design = Design(components=self.components).fit(landmark)
+        self.design = Design(components=self.components, splines=self.splines).fit(landmark)
         self.visits = VisitEncoder(self.unit).fit(landmark.known, self._readings(landmark))
         self.columns_ = self.design.columns_
         columns, patients = self.design.transform(landmark), len(np.unique(landmark.patient))
@@ -83,9 +89,10 @@ class Inputs:
         return self
 
     def read(self, landmark: Landmark) -> Landmark:
-        """The landmark with its images read; those of blocks without a reader are left out."""
+        """The landmark with its images read; of blocks without a reader, vectors made elsewhere are taken if any."""
         known = landmark.known
-        images = {n: b for n, b in known.images.items() if b.form == "embedding" or n in self.readers}
+        given = {name: block if name in self.readers else block.vectors for name, block in known.images.items()}
+        images = {name: block for name, block in given.items() if block is not None}
         scores = {name: reader.scores(known.images[name].values) for name, reader in self.readers.items()}
         return replace(landmark, known=read_images(replace(known, images=images), scores))
 
@@ -112,8 +119,18 @@ class Inputs:
         return self.transform(self.read(nothing)).columns[0]
 
     def blocks(self) -> dict[str, Ints]:
-        """Columns by modality, the unit of penalties."""
+        """Columns by modality."""
         return self.design.penalty_groups()
+
+    def groups(self, *, splines: bool) -> dict[str, Ints]:
+        """Columns that share a penalty, with or without the splines."""
+        groups = self.design.penalty_groups(by_kind=True)
+        return {name: columns for name, columns in groups.items() if splines or not name.endswith(".spline")}
+
+    def doubted(self) -> set[str]:
+        """Groups of wide blocks, which may well be all noise; scores that a network read are no such thing."""
+        read = {f"{name}.level" for name in self.readers}
+        return set(self.design.wide_groups(by_kind=True)) - read
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
@@ -121,6 +138,7 @@ class Inputs:
         return {
             "components": self.components,
             "unit": self.unit,
+            "splines": self.splines,
             "readers": readers,
             "design": self.design.state(),
             "completion": self.completion.state(),
@@ -131,8 +149,8 @@ class Inputs:
     def from_state(cls, state: dict[str, Any], schema: Schema) -> Self:
         """The inverse of ``state``."""
         readers = {name: ImageReader.from_state(data) for name, data in state["readers"].items()}
-        inputs = cls(readers, components=state["components"], unit=state["unit"])
-        inputs.design = Design(components=state["components"]).restore(state["design"])
+        inputs = cls(readers, components=state["components"], unit=state["unit"], splines=state["splines"])
+        inputs.design = Design(components=state["components"], splines=state["splines"]).restore(state["design"])
         inputs.completion = Completion.from_state(state["completion"])
         inputs.visits = VisitEncoder.from_state(state["visits"], schema.visits)
         inputs.columns_ = inputs.design.columns_
@@ -160,9 +178,11 @@ class HeadRows:
     @classmethod
     def of(cls, inputs: Inputs, wide: list[str], n_causes: int) -> Self:
         """Decide by modality; ``wide`` names the wide ones."""
-        narrow = [i for i, column in enumerate(inputs.columns_) if column.modality not in wide]
-        scored = tuple(name for name in inputs.blocks() if name != "landmark")
-        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in scored for _ in range(n_causes)]
+        narrow = [i for i, c in enumerate(inputs.columns_) if c.modality not in wide and c.kind != "spline"]
+        blocks = inputs.blocks()
+        scored = tuple(name for name in blocks if name != "landmark")
+        of_block = [inputs.columns_[blocks[name][0]].modality for name in scored]
+        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in of_block for _ in range(n_causes)]
         return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))
 
     def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:

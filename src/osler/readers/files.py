@@ -24,7 +24,8 @@ class Limits:
         file_bytes: one file on disk, and one file after decompression.
         header_bytes: the header line of a table.
         columns, rows, cells: of one table or matrix.
-        pixels: of one image as stored.
+        files: in one folder of slices.
+        pixels: of one image or volume as stored.
         array_bytes: of one genomic or image block in memory.
     """
 
@@ -33,6 +34,7 @@ class Limits:
     columns: int = 200_000
     rows: int = 50_000_000
     cells: int = 500_000_000
+    files: int = 10_000
     pixels: int = 64_000_000
     array_bytes: int = 8 * 1024**3
 
@@ -104,6 +106,23 @@ class Folder:
         if not stat.S_ISREG(mode):
             raise refuse(label, "the file must be a regular file", "a file", "a folder or device", "Name a file.")
         return path
+
+    def names(self, name: str, *, shown: str | None = None) -> list[str]:
+        """The names of the files in the folder ``name``, in order; ``name`` alone when it is no folder.
+
+        Raises:
+            DataError: the folder is empty or holds too many files, or like ``path``.
+        """
+        below = (self.root / name).resolve() if name and "\0" not in name else self.root / "none"
+        if Path(name).is_absolute() or not below.is_relative_to(self.root) or not below.is_dir():
+            return [name]
+        label = name if shown is None else shown
+        found = sorted(entry.name for entry in below.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        if not found:
+            raise refuse(label, "a folder of slices holds files", "files", "none", "Correct the name.")
+        if len(found) > self.limits.files:
+            raise too_large(label, "files in one folder", self.limits.files)
+        return [f"{name}/{file}" for file in found]
 
     def read(self, name: str, *, shown: str | None = None) -> Source:
         """The whole file; raises DataError like ``path``, and when it is unreadable or too large."""

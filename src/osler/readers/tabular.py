@@ -17,6 +17,7 @@ import pyarrow.parquet
 from osler.errors import DataError, Violation
 from osler.readers.columns import names_of
 from osler.readers.files import Folder, Limits, Source, gunzip, refuse, too_large
+from osler.readers.image_archive import read_archive
 from osler.readers.table import Table, TableFormat
 
 __all__ = ["read_table"]
@@ -24,10 +25,12 @@ __all__ = ["read_table"]
 #: Encodings of other things than text files, some of them slow to decode.
 _NO_ENCODING = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
+#: Endings of tables that are not text.
+_WHOLE = (".parquet", ".npz")
 
 
 def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Table:
-    """Read a table by its name in ``folder``: .csv, .tsv, .txt (each also .gz) or .parquet.
+    """Read a table by its name in ``folder``: .csv, .tsv, .txt (each also .gz), .parquet, or an image archive (.npz).
 
     Raises:
         DataError: the file is missing, too large, damaged, not text in the stated encoding, ragged, has no header,
@@ -36,7 +39,7 @@ def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Ta
     form = form or TableFormat()
     stem = name.lower().removesuffix(".gz")
     suffix = stem[stem.rfind(".") :] if "." in stem else ""
-    if suffix not in (*_SEPARATORS, ".parquet") or (suffix == ".parquet" and name.lower().endswith(".gz")):
+    if suffix not in (*_SEPARATORS, *_WHOLE) or (suffix in _WHOLE and name.lower().endswith(".gz")):
         raise refuse(
             name,
             "tables are csv, tsv or parquet",
@@ -49,6 +52,8 @@ def read_table(folder: Folder, name: str, form: TableFormat | None = None) -> Ta
         source = gunzip(source, folder.limits)
     if suffix == ".parquet":
         return _read_parquet(source, form, folder.limits)
+    if suffix == ".npz":
+        return read_archive(source, folder.limits).table(source, form)
     return _read_text(source, form, form.sep or _SEPARATORS[suffix], folder.limits)
 
 

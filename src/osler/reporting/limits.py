@@ -115,7 +115,7 @@ def _small_numbers(cohort: Cohort) -> Limits:
     events = cohort.outcome.events()
     name, n = cohort.outcome.causes[0], events[cohort.outcome.causes[0]]
     predictors = len(cohort.variables) + sum(len(g.features) for g in cohort.genomics.values())
-    predictors += sum(b.values.shape[1] for b in cohort.images.values() if b.form == "embedding")
+    predictors += sum(v.values.shape[1] for b in cohort.images.values() if (v := b.vectors) is not None)
     told = f"fewer than {SMALLEST}" if 0 < n < SMALLEST else count(n)
     found = []
     if n < _ENOUGH_EVENTS:

@@ -12,7 +12,7 @@ __all__ = ["participant_flow"]
 
 
 def participant_flow(cohort: Cohort) -> dict[str, Any]:
-    """Who was assessed, left out and analysed, and how follow-up ended; small counts withheld.
+    """Who was assessed, left out and analysed, and how follow-up ended or which classes were found; no small counts.
 
     Returns:
         ``{"origin", "start", "steps": [{"reasons", "excluded", "remaining"}], "rows": [{"reason", "count"}], "final",
@@ -23,9 +23,7 @@ def participant_flow(cohort: Cohort) -> dict[str, Any]:
     origin = steps.pop(0)[0] if steps and not steps[0][1] else "patients assessed"
     start, groups = group_flow(steps)
     rows = [{"reason": s.reason, "count": shown(s.excluded)} for s in cohort.flow if s.unit == "rows"]
-    outcome = cohort.outcome
-    assert outcome is not None
-    ends = {**outcome.events(), "censored": int((outcome.event == 0).sum())}
+    ends = _ends(cohort)
     # Events are told again elsewhere: what protects a rare cause is the number censored.
     told = reveal(list(ends.values()), rather=len(ends) - 1)
     return {
@@ -46,3 +44,13 @@ def participant_flow(cohort: Cohort) -> dict[str, Any]:
             for name, n in zip(ends, told, strict=True)
         ],
     }
+
+
+def _ends(cohort: Cohort) -> dict[str, int]:
+    """Patients by how their follow-up ended, or by class."""
+    if cohort.diagnosis is not None:
+        unknown = int((~cohort.diagnosis.known).sum())
+        return {**cohort.diagnosis.counts(), **({"not known": unknown} if unknown else {})}
+    outcome = cohort.outcome
+    assert outcome is not None
+    return {**outcome.events(), "censored": int((outcome.event == 0).sum())}

@@ -12,10 +12,13 @@ import pandas as pd
 from osler.cohort.cohort import Cohort, Patient
 from osler.models.base import RiskModel
 from osler.models.explain import explain
+from osler.models.explain_visits import explain_visits
+from osler.models.image_saliency import SalientImage, salient_images
 from osler.planning import plan as make_plan
 from osler.reporting.patient_figures import cause_colour, patient_charts
 from osler.reporting.patient_summary import patient_summary
 from osler.reporting.render import render, write_page
+from osler.reporting.saliency_figures import salient_pictures
 
 __all__ = ["report_patient", "write_patient_report"]
 
@@ -44,7 +47,9 @@ def write_patient_report(
     at: float | str,
     plan: Any = None,
     explanation: Any = None,
+    visit_explanation: Any = None,
     forecast: pd.DataFrame | None = None,
+    images: Sequence[SalientImage] | None = None,
     horizons: Sequence[float | str] | None = None,
     run: Mapping[str, Any] | None = None,
     as_of: str | None = None,
@@ -60,7 +65,9 @@ def write_patient_report(
         plan: a Plan, or its ``to_dict()``; its horizon becomes the headline's.
         explanation: an Explanation for the headline's horizon, or its frame: modality, variable, label, value and
             typical (text), contribution (absolute risk).
+        visit_explanation: a VisitExplanation for the headline's horizon.
         forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper".
+        images: what ``salient_images`` found in the patient's images; None when it was not asked.
         horizons: how far ahead; by default those of the model's question. The longest is the headline.
         run: provenance, such as digests of model and code.
         as_of: a date to print, as text; none is read from the clock.
@@ -79,11 +86,13 @@ def write_patient_report(
         at=at,
         plan=plan,
         explanation=explanation,
+        visit_explanation=visit_explanation,
         forecast=forecast,
         horizons=horizons,
         run=run,
         as_of=as_of,
     )
+    summary["images"] = None if images is None else salient_pictures(images)
     for group in summary["people"]:
         for i, end in enumerate(group["ends"]):
             end["look"] = _FREE if i == len(group["ends"]) - 1 else (cause_colour(i), cause_colour(i))
@@ -97,10 +106,11 @@ def report_patient(
     patient: Patient,
     at: float | str,
     forecaster: RiskModel | None = None,
+    saliency: bool = False,
     run: Mapping[str, Any] | None = None,
     as_of: str | None = None,
 ) -> Path:
-    """The whole report of one patient: risk, what drives it, forecast where a model makes one, plan where declared.
+    """The whole report of one patient: risk, what drives it and since when, forecast and plan where there are any.
 
     Args:
         path: the file to write.
@@ -108,6 +118,7 @@ def report_patient(
         patient: at risk at the landmark.
         at: the landmark, in days or as "6y".
         forecaster: the model that forecasts the biomarkers; by default ``model``, if it does.
+        saliency: also show where the patient's latest images raise and lower the hazard.
         run: provenance, such as digests of model and code.
         as_of: a date to print, as text.
 
@@ -124,7 +135,9 @@ def report_patient(
         at=at,
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
+        visit_explanation=explain_visits(model, patient, at, horizon=horizon),
         forecast=_forecast(forecaster or model, patient, at, horizon),
+        images=salient_images(model, patient, at) if saliency else None,
         run=run,
         as_of=as_of,
     )

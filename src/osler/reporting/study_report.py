@@ -33,6 +33,7 @@ _CONTENTS = (
     ("subgroups", "Subgroups"),
     ("availability", "When something is not known"),
     ("optimism", "Apparent performance"),
+    ("importance", "What the models rely on"),
     ("limits", "Limits"),
     ("methods", "How it was done"),
     ("provenance", "Provenance"),
@@ -61,6 +62,8 @@ def write_study_report(
     added: pd.DataFrame | None = None,
     added_differences: pd.DataFrame | None = None,
     added_verdict: Sequence[Mapping[str, Any]] | None = None,
+    importance: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
     availability: pd.DataFrame | None = None,
 ) -> Path:
@@ -93,6 +96,8 @@ def write_study_report(
         added_differences: each step minus the one before.
         added_verdict: "landmark", "horizon", "added", "sentence", "verdict" of each step.
         availability: measures by "level", the pattern of modalities known of a patient; like ``subgroups``.
+        importance: what models rely on: mean absolute contributions as ``osler.importance.importance`` gives them.
+        agreement: rank correlations of contributions between the models of different folds, likewise.
         optimism: "apparent", "optimism" and "corrected" values by model, landmark, horizon and measure.
 
     Returns:
@@ -121,12 +126,14 @@ def write_study_report(
         added=added,
         added_differences=added_differences,
         added_verdict=added_verdict,
+        importance=importance,
+        agreement=agreement,
         optimism=optimism,
         availability=availability,
     )
     absent = {"about"} if not description else set()
     parts = {"differences": "comparisons", "usefulness": "decision"}
-    parts |= {name: name for name in ("averages", "added", "subgroups", "availability", "optimism")}
+    parts |= {name: name for name in ("averages", "added", "importance", "subgroups", "availability", "optimism")}
     absent |= {anchor for anchor, part in parts.items() if not summary[part]}
     page = render(
         "study.html.j2",

@@ -18,6 +18,7 @@ from osler.reporting.cells import shown
 from osler.reporting.comparison import cells, comparisons
 from osler.reporting.follow_up import follow_up
 from osler.reporting.frames import given
+from osler.reporting.importance import importance_told
 from osler.reporting.limits import limits
 from osler.reporting.methods import methods
 from osler.reporting.participants import participant_flow
@@ -54,6 +55,8 @@ def study_summary(
     added: pd.DataFrame | None = None,
     added_differences: pd.DataFrame | None = None,
     added_verdict: Sequence[Mapping[str, Any]] | None = None,
+    importance: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
     availability: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
@@ -85,6 +88,7 @@ def study_summary(
         "added": added_cells(given(added), added_differences, added_verdict, labels, config.models),
         "subgroups": subgroup_cells(given(subgroups), subgroup_differences, told_first, variables),
         "availability": availability_cells(given(availability), told_first),
+        "importance": importance_told(importance, agreement, labels, told_first, cohort),
         "optimism": optimism_cells(given(optimism), labels, config.models),
     }
     return {
