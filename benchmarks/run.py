@@ -22,9 +22,14 @@ PARTS = {
     "studies": ("studies.py", "--data", "{data}"),
     "external": ("external.py", "--data", "{data}"),
     "speed": ("speed.py", "--peers-env", "{peers}"),
+    "committee": ("committee.py",),
+    "scale": ("scale.py",),
     "intervals": ("interval_coverage.py",),
     "refitting": ("refitting.py",),
+    "forecast": ("forecast.py", "--data", "{data}"),
+    "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "genomics": ("genomics.py", "--data", "{data}"),
 }
 
 

@@ -12,19 +12,20 @@ PACKAGE = Path(osler.__file__).resolve().parent
 RANK = {
     **{"errors": 0, "units": 1, "cells": 1, "config": 2, "engine": 2, "readers": 2, "survival": 2, "vision": 2},
     **{"cohort": 3, "evaluation": 3},
-    **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "fitting": 7, "reporting": 7},
+    **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "forecasting": 6, "fitting": 7, "reporting": 7},
     **{
         "cross_validation": 8,
         "diagnosis": 8,
         "optimism": 8,
+        "importance": 9,
         "judging": 8,
         "external": 8,
         "provenance": 8,
         "scoring": 8,
-        "study": 9,
-        "schemas": 9,
+        "study": 10,
+        "schemas": 10,
     },
-    **{"terminal": 10, "cli": 11, "__init__": 12, "__main__": 12},
+    **{"terminal": 11, "cli": 12, "__init__": 13, "__main__": 13},
 }
 
 

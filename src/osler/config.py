@@ -187,6 +187,13 @@ class StudyConfig(BaseModel):
     censoring: tuple[str, ...] = Field(
         (), description="Record variables on which censoring may depend; none: it is taken as independent of patients."
     )
+    explain: int = Field(
+        30,
+        ge=0,
+        le=1_000,
+        description="Patients whose risks every model of the first repeat explains, to tell what models rely on; 0: "
+        "none. They are at risk at the middle landmark.",
+    )
     replicates: int = Field(200, ge=50, le=100_000, description="Bootstrap replicates of intervals of calibration.")
 
     @field_validator("landmarks", "horizons")
@@ -244,6 +251,11 @@ class StudyConfig(BaseModel):
         if self.split != "random" and self.repeats > 1:
             raise ValueError(f'repeats belong to random folds: split = "{self.split}" has one division only')
         return self
+
+    @property
+    def explained(self) -> tuple[float, float]:
+        """The landmark and horizon, in days, at which risks are explained: the middle one, and the longest."""
+        return self.landmarks[len(self.landmarks) // 2], self.horizons[-1]
 
     @property
     def question(self) -> Question:

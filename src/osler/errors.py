@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["BeyondSupport", "DataError", "ModelError", "OslerError", "UsageError", "Violation"]
+__all__ = ["BeyondSupport", "DataError", "ModelError", "OslerError", "TrainingError", "UsageError", "Violation"]
 
 _ROWS_SHOWN = 10
 
@@ -23,6 +23,18 @@ class UsageError(OslerError):
 
 class ModelError(OslerError):
     """A model cannot be fitted, read or applied: a damaged file, a cohort that lacks what it needs."""
+
+
+class TrainingError(ModelError):
+    """Training a network failed a sanity check.
+
+    Attributes:
+        check: its name: "inputs", "loss", "gradient", "dead network" or "held-out loss".
+    """
+
+    def __init__(self, check: str, message: str) -> None:
+        self.check = check
+        super().__init__(f"training of the recurrent network failed (check: {check}): {message}")
 
 
 class BeyondSupport(OslerError):  # noqa: N818  (what happened, as statisticians say it)

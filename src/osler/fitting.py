@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from osler.cohort.cohort import VISIT_KEYS, Cohort
 from osler.cohort.split import Split
-from osler.config import StudyConfig, code_digest, digest
+from osler.config import MODEL_NAMES, StudyConfig, code_digest, digest
+from osler.forecasting import held_out_forecasts
 from osler.models import create
 from osler.models.base import RiskModel
+from osler.models.importance import contributions_of, sample
 from osler.models.store import save_model
 from osler.tuning import Tuned, tune
 
@@ -80,7 +82,7 @@ def predictors(cohort: Cohort, config: StudyConfig) -> Cohort:
 
 def fold_key(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split) -> str:
     """Name of a fit on a training part: the digest of everything that its predictions depend on."""
-    parts = (split.train, split.test, split.fold)
+    parts = (split.train, split.test, split.fold, _explains(config, variant, split))
     return digest("fold", *_inputs(cohort, config, variant), *parts)[:32]
 
 
@@ -109,36 +111,51 @@ def _given(config: StudyConfig, name: str) -> dict[str, Any]:
     return dict(next((given for model, given in config.settings.items() if model == name), {}))
 
 
-def fit_model(cohort: Cohort, config: StudyConfig, name: str, *, random_state: int) -> tuple[RiskModel, Tuned]:
+def fit_model(
+    cohort: Cohort, config: StudyConfig, name: str, *, random_state: int, checkpoint: Path | None = None
+) -> tuple[RiskModel, Tuned]:
     """A model fitted on patients with an outcome, after a search for its settings among them if the study asks for it.
 
-    ``cohort`` holds the training patients and the predictors that the model may use, and nothing else.
+    ``cohort`` holds the training patients and the predictors that the model may use, and nothing else. A long training
+    leaves its state in the folder ``checkpoint`` and goes on from what it finds there.
     """
     tuned = Tuned(_given(config, name), [])
     if config.tuning.covers(name):
         tuned = tune(cohort, config.question, name, tuned.settings, config.tuning, random_state=random_state)
     model = create(name, config.question, random_state=random_state, **tuned.settings)
+    model.checkpoint = checkpoint
     return model.fit(cohort), tuned
 
 
 def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:
-    """Fit one model on one training part; write its held-out incidence at every landmark to ``path``."""
+    """Fit one model on one training part; write its held-out incidence at every landmark to ``path``.
+
+    Beside it, where the model has all data and forecasts biomarkers, its forecasts of the held-out patients' visits.
+    """
     began = time.perf_counter()
     seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
-    model, tuned = fit_model(seen.subset(split.train), config, variant.model, random_state=config.seed + split.fold)
-    held_out = seen.subset(split.test)
+    seed = config.seed + split.fold
+    train, held_out = seen.subset(split.train), seen.subset(split.test)
+    model, tuned = fit_model(train, config, variant.model, random_state=seed, checkpoint=path.parent)
     assert held_out.outcome is not None
     arrays: dict[str, NDArray[Any]] = {}
     for i, landmark in enumerate(config.landmarks):
         arrays[f"patient{i}"] = split.test[held_out.outcome.time > landmark]
-        arrays[f"incidence{i}"] = (
-            model.predict(held_out, at=landmark).incidence
-            if len(arrays[f"patient{i}"])
-            else np.zeros((0, len(model.causes_), len(config.question.grid)))
-        )
+        arrays[f"incidence{i}"] = np.zeros((0, len(model.causes_), len(config.question.grid)))
+        if len(arrays[f"patient{i}"]):
+            curve = model.predict(held_out, at=landmark)
+            arrays[f"incidence{i}"] = curve.incidence
+            bounds = model.event_times(curve)
+            if bounds is not None:
+                arrays[f"bounds{i}"] = np.column_stack(bounds)
+    seconds = time.perf_counter() - began
+    if patients := _explains(config, variant, split):
+        arrays |= _contributions(model, seen, config, patients)
+    if variant.modalities is None:
+        arrays |= held_out_forecasts(model, train, held_out, config, split.test)
     about = {
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds,
         "notes": [*model.notes_, *([tuned.note] if tuned.note else [])],
         "settings": model.settings(),
         "trace": tuned.trace,
@@ -147,9 +164,27 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
     write_whole(path, lambda part: _save_arrays(part, arrays))
 
 
+def _explains(config: StudyConfig, variant: Variant, split: Split) -> int:
+    """How many patients' risks a fit explains: those of the first repeat that use all data and some predictor."""
+    asked = split.repeat == 0 and variant.modalities is None and variant.model != MODEL_NAMES[0]
+    return config.explain if asked else 0
+
+
+def _contributions(model: RiskModel, seen: Cohort, config: StudyConfig, patients: int) -> dict[str, NDArray[Any]]:
+    """What each thing contributes to the risks of the same patients in every fit, whether it learned from them or not.
+
+    The time that this takes is not counted to the model's.
+    """
+    at, horizon = config.explained
+    chosen = seen.subset(sample(seen, at, patients, config.seed))
+    told = contributions_of(model, chosen, at, horizon=horizon, random_state=config.seed)
+    return {"contribution": told.values, "differs": told.differs}
+
+
 def fit_everyone(cohort: Cohort, config: StudyConfig, variant: Variant, path: Path) -> None:
     """Fit a model on every patient and save it to ``path``."""
-    model, _ = fit_model(variant.sees(cohort, config), config, variant.model, random_state=config.seed)
+    seen = variant.sees(cohort, config)
+    model, _ = fit_model(seen, config, variant.model, random_state=config.seed, checkpoint=path.parent)
     write_whole(path, lambda part: save_model(model, part, {"data_digest": cohort.digest}))
 
 
@@ -159,7 +194,11 @@ def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read_fold(path: Path) -> dict[str, Any]:
-    """What ``fit_fold`` wrote: patient and incidence of each landmark by number; seconds, notes, settings, trace."""
+    """What ``fit_fold`` wrote: patient, incidence and, where the model states them, bounds of the time to the event at
+    each landmark, by number; seconds, notes, settings, trace.
+
+    Where the fit explained risks, also "contribution" and "differs" of ``osler.models.importance.Contributions``.
+    """
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return {**arrays, **json.loads(arrays.pop("about").tobytes())}

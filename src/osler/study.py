@@ -21,7 +21,10 @@ from osler.cross_validation import climb, cross_validate, gather, ladder, predic
 from osler.engine import available_workers, run_tasks
 from osler.errors import UsageError
 from osler.evaluation import Choice, choose
+from osler.evaluation.forecasting import ForecastScores
 from osler.fitting import Variant, everyone_key, fit_everyone, write_whole
+from osler.forecasting import gather_forecasts, judge_forecasts
+from osler.importance import importance
 from osler.judging import Findings, judge
 from osler.models import MODELS, create
 from osler.models.base import RiskModel
@@ -48,7 +51,10 @@ class StudyResult:
         predictions: one row per pseudonym, repeat, landmark, horizon, model and cause: out-of-fold risk.
         choice: the model to ship, and the words why.
         run: provenance: digests, versions, seeds, notes.
+        importance: what models rely on, and whether the models of different folds agree (``osler.importance``).
         optimism: performance corrected by the bootstrap (``osler.optimism``), where the study asks for it.
+        forecasts: scores of out-of-fold forecasts of biomarkers (``osler.evaluation.forecasting``), where a model of
+            the study makes any.
     """
 
     folder: Path
@@ -56,7 +62,9 @@ class StudyResult:
     predictions: pd.DataFrame
     choice: Choice
     run: dict[str, Any]
+    importance: dict[str, pd.DataFrame] = field(default_factory=dict)
     optimism: pd.DataFrame | None = None
+    forecasts: ForecastScores | None = None
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -77,7 +85,8 @@ class StudyResult:
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table of results by name, as written; those of what was not asked are left out."""
         optimism = {} if self.optimism is None else {"optimism": self.optimism}
-        found = {**self.findings.evaluation.frames, **self.findings.frames, **optimism}
+        forecasts = {} if self.forecasts is None else self.forecasts.frames
+        found = {**self.findings.evaluation.frames, **self.findings.frames, **self.importance, **optimism, **forecasts}
         return {name: frame for name, frame in found.items() if len(frame) or name in _ALWAYS}
 
     @property
@@ -149,7 +158,9 @@ class Study:
             predictions=predictions(self.cohort, config, curves),
             choice=choice,
             run=run,
+            importance=importance(self.cohort, config, fitted, models),
             optimism=self._optimism(config, cache),
+            forecasts=judge_forecasts(self.cohort, gather_forecasts(fitted, models.values()), config.confidence),
         )
         seconds = {
             name: round(sum(fit["seconds"] for key, fit in fitted.items() if key[0] == variant), 2)

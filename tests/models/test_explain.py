@@ -1,10 +1,17 @@
+from dataclasses import replace
+from functools import cache
+from itertools import permutations
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from cohorts import QUESTION, make_cohort
 from osler.errors import UsageError
+from osler.models import create
 from osler.models.base import RiskModel
-from osler.models.explain import explain
+from osler.models.blend import typical_state
+from osler.models.explain import explain, known_of
 
 
 class Additive(RiskModel):
@@ -44,17 +51,16 @@ def cohort():
     return make_cohort(80, seed=2, missing=0.0)
 
 
-def somebody(cohort, model, **wanted):
-    """A patient at risk at 1 y who differs from the typical one in everything, and has a genome and a scan."""
+def somebody(cohort, model, *, genome=True):
+    """A patient at risk at 1 y who differs from the typical one in sex and smoking, and has a genome and a scan."""
     known = cohort.at("1y")
-    scanned = set(cohort.visits["patient"].to_numpy()[cohort.images["scan"].visit])
+    scanned = set(cohort.visits["patient"].to_numpy()[cohort.images["scan"].visit]) if genome else None
     for position in known.patient:
         row = cohort.record.iloc[position]
         if (
             row["sex"] != model.typical_["sex"]
             and row["smoker"] != model.typical_["smoker"]
-            and cohort.genomics["rna"].available[position]
-            and position in scanned
+            and (not genome or (cohort.genomics["rna"].available[position] and position in scanned))
         ):
             return cohort.patient(cohort.patients[position])
     raise AssertionError("nobody to explain")
@@ -84,18 +90,69 @@ def test_an_interaction_is_shared_equally(cohort):
     assert change["smoker"] + change["sex"] == pytest.approx(both_differ)
 
 
-def test_sampling_agrees_with_enumeration_and_always_sums_to_the_difference(cohort, monkeypatch):
+def test_drawn_orders_agree_with_all_coalitions_and_always_sum_to_the_difference(cohort):
     model = Additive(QUESTION, interaction=0.05).fit(cohort)
     patient = somebody(cohort, model)
     exact = explain(model, patient, "1y", horizon="4y")
-    monkeypatch.setattr("osler.models.explain._EXACT", 0)
-    sampled = explain(model, patient, "1y", horizon="4y", permutations=200, random_state=1)
-    merged = exact.frame.merge(sampled.frame, on="variable")
-    np.testing.assert_allclose(merged["contribution_x"], merged["contribution_y"], atol=5e-3)
+    drawn = explain(model, patient, "1y", horizon="4y", permutations=2, random_state=1)
+    assert len(exact.frame) >= 7
+    # With interactions of two at most, a single pair of an order and its reverse is exact.
+    merged = exact.frame.merge(drawn.frame, on="variable")
+    np.testing.assert_allclose(merged["contribution_x"], merged["contribution_y"], atol=1e-12)
+    assert (exact.frame["error"] == 0).all()
     assert exact.error < 1e-12
-    assert sampled.error < 1e-12
-    again = explain(model, patient, "1y", horizon="4y", permutations=200, random_state=1)
-    assert sampled.frame.equals(again.frame)
+    assert drawn.error < 1e-12
+    again = explain(model, patient, "1y", horizon="4y", permutations=2, random_state=1)
+    assert drawn.frame.equals(again.frame)
+
+
+def test_contributions_are_the_means_over_all_orders_counted_by_hand(cohort):
+    """Trees, on their own margin, against a plain loop over the orders of three variables."""
+    small = make_cohort(120, seed=4, missing=0.0, genes=0, image_size=None, embedding=None).without("visits")
+    model = create("boosted_cox", QUESTION, rounds=60, random_state=3).fit(small)
+    patient = somebody(small, model, genome=False)
+    typical = {name: model.typical_[name] for name in small.record}
+
+    @cache
+    def margin(joined):
+        record = small.record.iloc[[0]].reset_index(drop=True).copy()
+        for name in small.record:
+            record.loc[0, name] = patient.record[name] if name in joined else typical[name]
+        one = replace(patient.cohort, record=record)
+        return float(np.log(-np.log1p(-model.predict(one, "0y").risk("4y"))[0]))
+
+    orders = list(permutations(small.record))
+    by_hand = dict.fromkeys(small.record, 0.0)
+    for order in orders:
+        for i, name in enumerate(order):
+            gain = margin(frozenset(order[: i + 1])) - margin(frozenset(order[:i]))
+            by_hand[name] += gain / len(orders)
+    found = explain(model, patient, "0y", horizon="4y", scale="log_hazard")
+    assert found.error < 1e-12
+    assert dict(zip(found.frame["variable"], found.frame["contribution"], strict=True)) == pytest.approx(by_hand)
+    assert max(map(abs, by_hand.values())) > 0.01
+
+
+def test_on_the_log_hazard_a_cox_model_gives_coefficient_times_difference():
+    cohort = make_cohort(200, seed=5, causes=("progression",), genes=0, image_size=None, embedding=None)
+    model = create("cox", QUESTION).fit(cohort)
+    patient = cohort.patient(cohort.patients[int(np.argmax(cohort.outcome.time))])
+    found = explain(model, patient, "1y", horizon="4y", scale="log_hazard").frame.set_index("variable")
+
+    part = model._fitted[QUESTION.landmarks[1]]
+    own = known_of(model, patient, "1y")
+    states = [state.at("1y") for state in (typical_state(own, model.typical_), own)]
+    terms = part.beta[0] * np.diff(np.vstack([part.design.transform(state) for state in states]), axis=0)[0]
+    by_variable = pd.Series(terms).groupby([column.variable for column in part.design.columns_]).sum()
+    assert (by_variable.abs() > 1e-3).sum() >= 4
+    for name, term in by_variable.items():
+        assert found["contribution"].get(name, 0.0) == pytest.approx(term, abs=1e-9)
+
+
+def test_a_scale_that_there_is_not_is_refused(cohort):
+    model = Additive(QUESTION).fit(cohort)
+    with pytest.raises(UsageError, match="'risk' and 'log_hazard'"):
+        explain(model, somebody(cohort, model), "1y", horizon="4y", scale="odds")
 
 
 def test_values_are_shown_with_units_beside_the_typical_ones(cohort):

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from cohorts import YEAR, make_cohort
-from osler.features.scale import Scale
 from osler.features.sequence import VisitEncoder
-from osler.models.forecast import ForecastPath, forecast_table, pairs, past
+from osler.models.forecast import ForecastPath, pairs, past
 
 COHORT = make_cohort(400, seed=4, genes=0, image_size=None, embedding=None)
 LANDMARK = COHORT.at([4 * YEAR], at_risk=False)
@@ -80,31 +79,3 @@ def test_uncertainty_grows_with_time_ahead():
     _, variance = path.predict(past(SEQUENCES, YEAR / 2), origin, np.array([0.0, 100.0, 400.0, 1600.0]))
     j = ENCODER.forecastable.index("marker")
     assert (np.diff(variance[:, j]) > 0).all()
-
-
-def test_table_is_in_the_units_of_the_variables():
-    rng = np.random.default_rng(0)
-    raw = np.exp(rng.normal(3, 1, 500))
-    scale = Scale.fit(raw, clip=4.0, logs=True)
-    assert scale.log
-    plain = Scale(centre=10.0, spread=2.0, clip=4.0)
-    mean, variance = np.array([[0.0, 1.0], [0.5, -1.0]]), np.full((2, 2), 0.25)
-    known = np.array([[1.0, 1.0], [0.0, 1.0]])
-    table = forecast_table(mean, variance, known, {"a": scale, "b": plain}, np.array([4, 7]), np.array([30.0, 60.0]))
-    assert list(table.columns) == ["patient", "variable", "ahead", "expected", "lower", "upper"]
-    assert list(zip(table["variable"], table["patient"], strict=True)) == [("a", 4), ("b", 4), ("b", 7)]
-    assert table["expected"].iloc[0] == pytest.approx(np.exp(scale.centre))
-    assert table["expected"].tolist()[1:] == [12.0, 8.0]
-    assert table["lower"].iloc[1] == pytest.approx(12.0 - 1.6449 * 0.5 * 2.0)
-    assert (table["lower"] < table["expected"]).all()
-    assert (table["expected"] < table["upper"]).all()
-
-
-def test_state_round_trip():
-    before, seen = past(SEQUENCES, YEAR / 2), pairs(SEQUENCES)
-    path = ForecastPath(YEAR / 2).fit(before, seen, SEQUENCES.final)
-    again = ForecastPath.from_state(path.state())
-    for one, other in zip(
-        path.predict(before, seen.origin, seen.ahead), again.predict(before, seen.origin, seen.ahead), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)

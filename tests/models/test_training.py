@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from cohorts import QUESTION, make_cohort
-from osler.errors import ModelError
+from osler.errors import TrainingError
 from osler.models import recurrent as module
+from osler.models import training
 from osler.models.committee import Committee
 from osler.models.recurrent import Recurrent
 from osler.models.training import losses, train
@@ -16,12 +17,12 @@ from osler.models.training import losses, train
 
 @pytest.fixture(scope="module")
 def caught():
-    """What a fit hands to training: committee, batches, checks, masks, recipe."""
+    """What a fit hands to training: shape, batches, checks, masks, recipe."""
     held = {}
 
-    def stop(make, batches, checks, masks, recipe, generator, progress):
-        held.update(make=make, batches=batches, checks=checks, masks=masks, recipe=recipe)
-        return train(make, batches, checks, masks, replace(recipe, epochs=2, check_every=1), generator, progress)
+    def stop(shape, batches, checks, masks, recipe, generator, progress, **where):
+        held.update(shape=shape, batches=batches, checks=checks, masks=masks, recipe=recipe)
+        return train(shape, batches, checks, masks, replace(recipe, epochs=2, check_every=1), generator)
 
     patch = pytest.MonkeyPatch()
     patch.setattr(module, "train", stop)
@@ -30,17 +31,21 @@ def caught():
     return held
 
 
-def _train(caught, seed: int = 0, **changes):
-    generator = torch.Generator().manual_seed(seed)
-    shape = caught["make"]().shape
+def _train(caught, seed: int = 0, progress=None, checkpoint=None, **changes):
     return train(
-        lambda: Committee.create(shape, generator),
-        caught["batches"],
+        caught["shape"],
+        changes.pop("batches", caught["batches"]),
         caught["checks"],
         caught["masks"],
         replace(caught["recipe"], **changes),
-        generator,
+        torch.Generator().manual_seed(seed),
+        progress,
+        checkpoint=checkpoint,
     )
+
+
+def _fresh(caught) -> Committee:
+    return Committee.create(caught["shape"], torch.Generator().manual_seed(0))
 
 
 def test_free_members_learn_and_none_ends_worse_than_it_began(caught):
@@ -58,7 +63,7 @@ def test_members_end_as_they_were_at_their_best(caught):
 
 def test_a_member_does_not_learn_from_the_fold_it_leaves_out(caught):
     (batch,) = caught["batches"]
-    learner = caught["make"]().of_members(torch.arange(6), learning=True)
+    learner = _fresh(caught).of_members(torch.arange(6), learning=True)
     for check in caught["checks"]:
         assert len(check.members) == 2
         assert (check.batch.weight == 1).all()
@@ -68,7 +73,7 @@ def test_a_member_does_not_learn_from_the_fold_it_leaves_out(caught):
     for tensors in (batch, changed):
         losses(learner, tensors)[0][0].backward()
     grads = [t.grad.clone() for t in learner.tensors.values() if t.grad is not None]
-    again = caught["make"]().of_members(torch.arange(6), learning=True)
+    again = _fresh(caught).of_members(torch.arange(6), learning=True)
     assert grads
     one, other = losses(again, batch)[0], losses(again, changed)[0]
     assert one[0] == other[0]
@@ -87,19 +92,29 @@ def test_the_global_stream_is_left_alone(caught):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_loss_that_is_not_finite_starts_again_once_and_then_says_what_to_do(caught):
+def test_a_loss_that_is_not_finite_starts_again_once_and_then_says_what_to_do(caught, monkeypatch):
     (batch,) = caught["batches"]
     broken = replace(batch, rows=torch.full_like(batch.rows, torch.nan))
-    made = []
+    rates = []
+    monkeypatch.setattr(training.AdamW, "step", lambda self, rate, **how: rates.append(rate) or torch.zeros(6))
+    with pytest.raises(TrainingError, match="learning_rate") as caught_error:
+        _train(caught, batches=[broken])
+    assert caught_error.value.check == "loss"
+    assert rates == [caught["recipe"].learning_rate, pytest.approx(0.2 * caught["recipe"].learning_rate)]
 
-    def make():
-        made.append(Committee.create(caught["make"]().shape, torch.Generator().manual_seed(0)))
-        return made[-1]
 
-    args = (caught["checks"], caught["masks"], caught["recipe"], torch.Generator().manual_seed(0))
-    with pytest.raises(ModelError, match="learning_rate"):
-        train(make, [broken], *args)
-    assert len(made) == 2
+def test_weights_without_any_gradient_are_named(caught):
+    (batch,) = caught["batches"]
+    idle = replace(batch, weight=torch.zeros_like(batch.weight), pair_weight=torch.zeros_like(batch.pair_weight))
+    with pytest.raises(TrainingError, match="describe") as found:
+        _train(caught, batches=[idle])
+    assert found.value.check == "dead network"
+
+
+def test_a_held_out_loss_that_explodes_is_named(caught):
+    with pytest.raises(TrainingError) as found:
+        _train(caught, learning_rate=400.0, weight_decay=0.0, check_every=1)
+    assert found.value.check == "held-out loss"
 
 
 def test_dropping_everything_is_survived(caught):
@@ -109,15 +124,24 @@ def test_dropping_everything_is_survived(caught):
 
 def test_progress_is_told(caught):
     told = []
-    generator = torch.Generator().manual_seed(0)
-    recipe = replace(caught["recipe"], epochs=4, check_every=2)
-    train(
-        caught["make"],
-        caught["batches"],
-        caught["checks"],
-        caught["masks"],
-        recipe,
-        generator,
-        lambda epoch, epochs: told.append((epoch, epochs)),
-    )
+    _train(caught, epochs=4, check_every=2, progress=lambda epoch, epochs: told.append((epoch, epochs)))
     assert told == [(2, 4), (4, 4)]
+
+
+def test_long_epochs_count_for_several(caught):
+    recipe = replace(caught["recipe"], epochs=160, patience=24, check_every=4)
+    assert all(recipe.paced(batches) == recipe for batches in (1, 2, 4))
+    eight, many = recipe.paced(8), recipe.paced(400)
+    assert (eight.epochs, eight.patience, eight.check_every) == (80, 12, 2)
+    assert (many.epochs, many.patience, many.check_every) == (2, 1, 1)
+    assert eight.learning_rate == recipe.learning_rate
+
+
+def test_members_that_leave_nobody_out_stay_as_they_began(caught):
+    alone = {**caught, "checks": caught["checks"][1:]}
+    committee, history = _train(alone, epochs=8)
+    unchecked, start = caught["checks"][0].members, _fresh(caught)
+    assert [history.best[e] for e in unchecked] == [0.0, 0.0]
+    assert all(
+        torch.equal(committee.tensors[name][unchecked], start.tensors[name][unchecked]) for name in start.tensors
+    )

@@ -13,8 +13,11 @@ from cohorts import QUESTION, YEAR
 from osler.cohort.cohort import Patient
 from osler.errors import BeyondSupport, UsageError
 from osler.models import create
+from osler.models.explain_visits import VisitExplanation, explain_visits
 from osler.reporting import report_patient, write_patient_report
+from osler.reporting.drives import drives_by_visit
 from osler.reporting.patient_summary import patient_summary
+from osler.reporting.words import points
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +180,42 @@ def test_the_whole_report_explains_by_itself(cohort, patient, tmp_path):
     assert "What drives the risk" in page.words
     assert "Every variable in numbers" in page.words
     assert page.problems == []
+
+
+def test_the_visit_that_moved_the_risk_is_told_with_its_numbers(cohort, patient, tmp_path):
+    model = create("cox", QUESTION).fit(cohort.without("rna", "scan", "slide"))
+    found = explain_visits(model, patient, "1y", horizon="4y")
+    told = drives_by_visit(found, patient.cohort)
+    assert [step["risk"] for step in told["steps"]] == pytest.approx(found.steps["risk"].tolist())
+    assert told["steps"][-1]["risk"] == pytest.approx(told["patient"])
+    assert told["steps"][0]["when"] == "Record, and what was measured"
+    assert told["steps"][1]["when"] == "At time zero"
+    page = Page(report_patient(tmp_path / "visits.html", model=model, patient=patient, at="1y", run=RUN).read_text())
+    most = found.steps.iloc[1:].sort_values("contribution", key=np.abs).iloc[-1]
+    assert f"the risk by {points(abs(most['contribution']), plus=False)} points" in page.words
+    assert "within less than 0.001 points (completeness error)" in page.words
+    assert page.words.count("there is no sampling error") == 2
+    assert page.problems == []
+
+
+def test_what_changed_next_to_nothing_is_not_listed_and_sampling_errors_are_told(cohort, model, patient):
+    frame = pd.DataFrame(
+        [
+            (0, "record", "age", "Age", "60 a", "70 a", 0.08, 0.0),
+            (1, "visits", "marker", "Marker", "1 mg/dL", "2 mg/dL", 0.03, 0.002),
+            (1, "visits", "pressure", "Pressure", "120 mm[Hg]", "121 mm[Hg]", 1e-5, 0.001),
+        ],
+        columns=["step", "modality", "variable", "label", "before", "after", "contribution", "error"],
+    )
+    steps = pd.DataFrame(
+        {"step": [0, 1], "time": [np.nan, -60.0], "visits": [0, 3], "contribution": [0.08, 0.03], "risk": [0.18, 0.21]}
+    )
+    told = drives_by_visit(VisitExplanation(steps, frame, patient_risk=0.21001, typical_risk=0.1), cohort)
+    assert told["steps"][1]["when"] == "3 visits up to 60 days before time zero"
+    assert [change["label"] for change in told["steps"][1]["changes"]] == ["Marker"]
+    assert told["steps"][0]["changes"][0]["after"] == "70 years"
+    assert "standard error of a contribution is 0.20 points at most" in told["exactness"]
+    assert drives_by_visit(None, cohort) is None
 
 
 def test_a_model_that_forecasts_has_its_forecasts_shown(cohort, patient, tmp_path):

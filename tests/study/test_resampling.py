@@ -36,7 +36,13 @@ def cohort():
 
 
 def asked(**changes):
-    given = {"landmarks": ("0y", "1y"), "horizons": ("2y", "4y"), "models": ("reference", "cox"), "folds": 3}
+    given = {
+        "landmarks": ("0y", "1y"),
+        "horizons": ("2y", "4y"),
+        "models": ("reference", "cox"),
+        "folds": 3,
+        "explain": 0,
+    }
     return StudyConfig(**{**given, "added_value": (), **changes})
 
 

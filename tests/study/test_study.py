@@ -37,7 +37,7 @@ def finished(cohort, tmp_path_factory):
 def test_it_writes_what_it_promises(finished):
     written = {path.name for path in finished.folder.iterdir()}
     names = ("metrics", "differences", "calibration", "smooth", "decision", "decision_differences")
-    names += ("overall", "overall_differences")
+    names += ("overall", "overall_differences", "importance", "agreement")
     tables = {f"{name}.{end}" for name in names for end in ("parquet", "csv")}
     assert written == {*tables, "predictions.parquet", "report.html", "model.osler", "run.json", "cache"}
 

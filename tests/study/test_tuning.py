@@ -16,7 +16,7 @@ from osler.models import create, setting_names
 from osler.tuning import Among, _Scorer, search_space, tune
 
 CONFIG = StudyConfig(
-    landmarks=("0y", "1y"), horizons=("2y", "4y", "30y"), models=("cox",), tuning=Tuning(trials=3), seed=4
+    landmarks=("0y", "1y"), horizons=("2y", "4y", "30y"), models=("cox",), tuning=Tuning(trials=3), seed=4, explain=0
 )
 QUESTION = CONFIG.question
 

@@ -65,12 +65,18 @@ class FlowStep:
 
 @dataclass(frozen=True, eq=False)
 class Genomics:
-    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it."""
+    """One genomic block: ``values`` (n, p) float32, NaN where not measured; a row of NaN is a patient without it.
+
+    ``sets`` are groups of features known beforehand, such as pathways: name -> members, all of them among ``features``;
+    ``sets_told`` is a sentence on what was left out of them.
+    """
 
     name: str
     kind: Literal["expression", "mutation", "copy_number", "dosage", "other"]
     features: tuple[str, ...]
     values: NDArray[np.float32]
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    sets_told: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.features):
@@ -157,7 +163,7 @@ class Cohort:
     def digest(self) -> str:
         """SHA-256 of all content; two cohorts with the same digest give the same study."""
         images = {k: v.content for k, v in self.images.items()}
-        genomics = {k: (v.kind, v.features, v.values) for k, v in self.genomics.items()}
+        genomics = {k: (v.kind, v.features, v.values, v.sets) for k, v in self.genomics.items()}
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
         parts = [self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome]

@@ -95,7 +95,8 @@ _Block = tuple[str, str, NDArray[np.bool_], float | None]
 def _genomics(block: Genomics) -> _Block:
     has = block.available
     missing = _percent(float(np.isnan(block.values[has]).mean())) if has.any() else None
-    return block.kind, f"{len(block.features)} features", has, missing
+    sets = f" ({block.sets_told})" if block.sets_told else ""
+    return block.kind, f"{len(block.features)} features{sets}", has, missing
 
 
 def _images(cohort: Cohort, block: Images) -> _Block:

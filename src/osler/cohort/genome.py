@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import Genomics
 from osler.cohort.decode import note_idle
 from osler.cohort.eligibility import one_row_each
+from osler.cohort.gene_sets import gene_sets
 from osler.cohort.reading import Reading
 from osler.cohort.specs import GenomicsSpec
 from osler.readers.codes import canonical
@@ -29,7 +30,8 @@ def read_genomics(reading: Reading, spec: GenomicsSpec, reserved: set[str]) -> G
     values, at, features = block
     spread = np.full((len(reading.patients), len(features)), np.nan, dtype=np.float32)
     spread[at] = values
-    return Genomics(name=spec.title, kind=spec.kind, features=features, values=spread)
+    sets, told = gene_sets(reading, spec, features)
+    return Genomics(spec.title, spec.kind, features, spread, sets, told)
 
 
 _Block = tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]

@@ -267,6 +267,10 @@ class GenomicsSpec(RowsSpec):
     matrix: str | None = Field(None, min_length=1, description=".npy, patients x features.")
     patients: str | None = Field(None, min_length=1, description="One identifier per line, in the order of the rows.")
     features: str | None = Field(None, min_length=1, description="One feature per line, in the order of the columns.")
+    sets: str | None = Field(
+        None, min_length=1, description="Gene sets, a .gmt file: groups with a penalty of their own."
+    )
+    gene: str = Field("*", description='How a feature\'s name holds the gene of a set, such as "*_rnaseq".')
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     @property
@@ -282,4 +286,8 @@ class GenomicsSpec(RowsSpec):
             raise ValueError("a matrix needs patients, a file with one identifier per line")
         if self.wildtype and self.kind != "mutation":
             raise ValueError('wildtype belongs to kind = "mutation"')
+        if self.gene.count("*") != 1:
+            raise ValueError('gene has one star, which stands for the name of the gene: gene = "*_rnaseq"')
+        if self.gene != "*" and self.sets is None:
+            raise ValueError("gene belongs to sets")
         return self

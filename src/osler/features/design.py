@@ -12,6 +12,7 @@ from osler.cohort.cohort import Variable
 from osler.cohort.landmark import Landmark
 from osler.errors import ModelError
 from osler.features.column import Column
+from osler.features.components import most_components
 from osler.features.genomics import GenomicFeatures
 from osler.features.history import HistoryFeatures
 from osler.features.imaging import ImagingFeatures
@@ -34,8 +35,8 @@ class Design:
     Args:
         missing: "impute" puts 0, the training average, with flags where more than 5 % is missing; "keep" leaves NaN.
         history: which of "last", "mean", "slope" to take of visit variables.
-        components: most principal components of a genomic or embedding block; None: 50 where there are 1,000 patients
-            or more, otherwise 20.
+        components: most principal components of a genomic or embedding block; None: of a genomic one as many as linear
+            models afford (``most_components``), of embeddings 50 where there are 1,000 patients or more, otherwise 20.
         landmark_terms: columns s and s^2 of the landmark itself, where landmarks differ.
         splines: knots of linear splines on numbers ("value" and "last"); 0 for none.
         clip: bound of the scaled values.
@@ -49,7 +50,7 @@ class Design:
         *,
         missing: Literal["impute", "keep"] = "impute",
         history: tuple[str, ...] = HISTORY,
-        components: int | None = 20,
+        components: int | None = None,
         landmark_terms: bool = True,
         splines: int = 0,
         clip: float = 4.0,
@@ -68,7 +69,9 @@ class Design:
         known = landmark.known
         embeddings = [name for name, block in known.images.items() if block.vectors is not None]
         patients = len(np.unique(landmark.patient))
-        self._prepare(known.record_variables, known.visit_variables, list(known.genomics), embeddings, patients)
+        self._prepare(
+            known.record_variables, known.visit_variables, list(known.genomics), embeddings, patients, len(landmark)
+        )
         for part in self._parts:
             part.fit(landmark)
         self.moment_scales = [Scale.fit(moment, clip=np.inf) for moment in self._moments(landmark)]
@@ -82,15 +85,17 @@ class Design:
         genomics: list[str],
         embeddings: list[str],
         patients: int = 0,
+        rows: int = 0,
     ) -> None:
         self._variables = (record, visits)
         keep = self.missing == "keep"
         common: dict[str, Any] = {"keep_missing": keep, "clip": self.clip}
         self._record = RecordFeatures(splines=self.splines, **common)
         self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
-        most = self.components if self.components is not None else 50 if patients >= _MANY_PATIENTS else 20
+        most = self.components if self.components is not None else most_components(rows)
         self._genomics = [GenomicFeatures(name, components=most, **common) for name in genomics]
-        self._imaging = [ImagingFeatures(name, components=most, **common) for name in embeddings]
+        few = self.components if self.components is not None else 50 if patients >= _MANY_PATIENTS else 20
+        self._imaging = [ImagingFeatures(name, components=few, **common) for name in embeddings]
 
     @property
     def _parts(self) -> list[RecordFeatures | HistoryFeatures | GenomicFeatures | ImagingFeatures]:
@@ -115,12 +120,30 @@ class Design:
         ]
         return np.column_stack([*(part.transform(landmark) for part in self._parts), *moments])
 
-    def penalty_groups(self) -> dict[str, NDArray[np.int64]]:
-        """Modality -> positions of its columns, in column order; a caller may give each its own penalty."""
+    def record(self, landmark: Landmark) -> NDArray[np.float64]:
+        """(R, S) the columns of what was known at the time origin, first among those of ``transform``."""
+        return self._record.transform(landmark)
+
+    def penalty_groups(self, *, by_kind: bool = False) -> dict[str, NDArray[np.int64]]:
+        """Modality, or gene sets of one -> positions of its columns, ascending; each may have a penalty of its own.
+
+        With ``by_kind`` a modality's levels, splines, means, slopes and rhythm are groups of their own.
+        """
         groups: dict[str, list[int]] = {}
-        for i, column in enumerate(self.columns_):
-            groups.setdefault(column.modality, []).append(i)
+        for i in range(len(self.columns_)):
+            groups.setdefault(self._group(i, by_kind), []).append(i)
         return {name: np.array(members, dtype=np.int64) for name, members in groups.items()}
+
+    def wide_groups(self, *, by_kind: bool = False) -> frozenset[str]:
+        """The penalty groups made of genomic blocks and embeddings."""
+        blocks = {*(part.name for part in self._genomics), *(part.name for part in self._imaging)}
+        wide = (i for i, column in enumerate(self.columns_) if column.modality in blocks)
+        return frozenset(self._group(i, by_kind) for i in wide)
+
+    def _group(self, position: int, by_kind: bool) -> str:
+        column = self.columns_[position]
+        name = column.group or column.modality
+        return f"{name}.{column.kind}" if by_kind and column.modality != "landmark" else name
 
     def state(self) -> dict[str, Any]:
         """Everything learned: JSON values and numpy arrays."""

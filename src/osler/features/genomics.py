@@ -1,4 +1,4 @@
-"""Genomic features: a wide block known from the start, as in-fold principal components."""
+"""Genomic features: a wide block known from the start, as in-fold principal components, and those of its gene sets."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 from osler.cohort.landmark import Landmark
 from osler.features.column import Column
 from osler.features.components import Components
+from osler.features.gene_sets import GeneSetFeatures
 from osler.features.scale import MISSING_SHARE, Scale
 
 __all__ = ["GenomicFeatures"]
 
 Floats = NDArray[np.float64]
-_COUNTS = ("mutation", "dosage")
 
 
 class GenomicFeatures:
-    """One genomic block: standardised features (counts of mutations and dosages: rare ones are not blown up), their
-    components, for mutations the burden log(1 + mutated features), and a flag where more than 5 % lack the block.
+    """One genomic block: its features scaled by what they are (``BlockScale``) as components, for mutations the burden
+    log(1 + mutated features), components of its gene sets, and a flag where more than 5 % lack the block.
+
+    Gene sets form a penalty group of their own beside the block's components: how much they count the data tell.
     """
 
     def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float) -> None:
@@ -29,16 +31,18 @@ class GenomicFeatures:
     def fit(self, landmark: Landmark) -> Self:
         """Learn from the patients who have a row, each counted once."""
         block = landmark.known.genomics[self.name]
-        values = block.values[np.unique(landmark.patient)].astype(float)
+        values = block.values[np.unique(landmark.patient)]
         self.kind, self.features = block.kind, block.features
-        # A mutation that 1 % carry would otherwise weigh ten standard deviations in its few carriers.
-        least = 0.1 if self.kind in _COUNTS else 1e-6
-        self.components = Components(limit=self.components_limit, clip=self.clip, least_spread=least).fit(values)
+        self.components = self._new_components().fit(values)
         self.burden = Scale.fit(_burden(values), clip=self.clip) if self.kind == "mutation" else None
         missing = ~np.isfinite(values).any(axis=1)
         flagged = not self.keep_missing and MISSING_SHARE < missing.mean() < 1
         self.flag = Scale.of_indicator(missing.astype(float)) if flagged else None
+        self.sets = GeneSetFeatures(self.kind, self.clip).fit(values, block.sets, self.features)
         return self
+
+    def _new_components(self) -> Components:
+        return Components(limit=self.components_limit, clip=self.clip, kind=self.kind)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -51,6 +55,9 @@ class GenomicFeatures:
             columns = [Column(f"{self.name}.component{k}", self.name, self.name, "component") for k in ranks]
         if self.burden:
             columns.append(Column(f"{self.name}.count", self.name, self.name, "count"))
+        group = f"{self.name} sets"
+        for of_set, k in self.sets.columns:
+            columns.append(Column(f"{self.name}.{of_set}.component{k}", self.name, of_set, "set", group))
         if self.flag:
             columns.append(Column(f"{self.name}.missing", self.name, self.name, "missing"))
         return tuple(columns)
@@ -59,11 +66,11 @@ class GenomicFeatures:
         """(R, p) features of the rows."""
         block = landmark.known.genomics.get(self.name)
         n = len(landmark.known)
-        values = np.full((n, self.components.width), np.nan) if block is None else block.values.astype(float)
+        values = np.full((n, self.components.width), np.nan, dtype=np.float32) if block is None else block.values
         parts = [self.components.transform(values)]
         if self.burden:
             parts.append(self.burden(_burden(values))[:, None])
-        out = np.column_stack(parts)
+        out = np.column_stack([*parts, self.sets.transform(values)])
         if not self.keep_missing:
             out = np.where(np.isnan(out), 0.0, out)
         if self.flag:
@@ -77,19 +84,21 @@ class GenomicFeatures:
             "features": list(self.features),
             "components": self.components.state(),
             "burden": None if self.burden is None else self.burden.to_json(),
+            "sets": self.sets.state(),
             "flag": None if self.flag is None else self.flag.to_json(),
         }
 
     def restore(self, state: dict[str, Any]) -> Self:
         """Take back what ``state`` gave."""
         self.kind, self.features = state["kind"], tuple(state["features"])
-        self.components = Components(limit=self.components_limit, clip=self.clip).restore(state["components"])
+        self.components = self._new_components().restore(state["components"])
         self.burden = None if state["burden"] is None else Scale.from_json(state["burden"])
+        self.sets = GeneSetFeatures(self.kind, self.clip).restore(state["sets"])
         self.flag = None if state["flag"] is None else Scale.from_json(state["flag"])
         return self
 
 
-def _burden(values: Floats) -> Floats:
+def _burden(values: NDArray[np.floating[Any]]) -> Floats:
     known = np.isfinite(values)
     mutated = ((values > 0) & known).sum(axis=1)
     return np.where(known.any(axis=1), np.log1p(mutated), np.nan)

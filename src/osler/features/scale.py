@@ -16,6 +16,7 @@ MISSING_SHARE = 0.05
 _TAIL = 0.025  # share of each tail that is winsorised before mean, spread and skewness are taken
 _SKEW = 1.0  # winsorised skewness above which the logarithm is tried
 _ENOUGH = 20  # known values needed to judge skewness
+_WIDE = 10_000  # weights above which a matrix product per row is several times quicker than sums of columns
 _RARE = 0.1  # least spread of an indicator: that of a level with a prevalence of 1 %
 
 
@@ -81,9 +82,13 @@ class Scale:
 def dot_rows(X: NDArray[np.float64], W: NDArray[np.float64]) -> NDArray[np.float64]:
     """``X @ W`` for X (R, P) and W (P, C) whose every row has the same bits whatever the other rows are.
 
-    A matrix product of BLAS sums in an order that depends on the number of rows; sums along contiguous rows do not.
+    A matrix product of BLAS sums in an order that depends on the number of rows; sums along contiguous rows do not, nor
+    do products of one row at a time.
     """
     X = np.ascontiguousarray(X)
+    if W.size >= _WIDE:
+        W = np.ascontiguousarray(W)
+        return np.matmul(X[:, None, :], W)[:, 0, :]  # a product of its own for each row, of the same shape always
     out = np.empty((X.shape[0], W.shape[1]))
     for c in range(W.shape[1]):
         out[:, c] = (X * W[:, c]).sum(axis=1)

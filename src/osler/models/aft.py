@@ -48,7 +48,7 @@ class WeibullAFT(RiskModel):
         question: landmarks and horizons.
         penalty: ridge penalty of every column on the log-likelihood; None has one per modality chosen in the fold.
         history: summaries of visit variables among "last", "mean", "slope".
-        components: most principal components of a genomic or embedding block; None: 50 from 1,000 patients, else 20.
+        components: most principal components of a genomic or embedding block; lifelines is slow on many.
         random_state: not used; fitting draws nothing.
     """
 
@@ -61,7 +61,7 @@ class WeibullAFT(RiskModel):
         *,
         penalty: float | None = None,
         history: tuple[str, ...] = HISTORY,
-        components: int | None = None,
+        components: int = 20,
         random_state: int = 0,
     ) -> None:
         super().__init__(question, random_state=random_state)
@@ -79,7 +79,15 @@ class WeibullAFT(RiskModel):
         self._causes = []
         for code, name in enumerate(self.causes_, 1):
             happened = event == code
-            ridge = fit_ridge_cox(X, time, happened, groups, cluster=rows.patient, penalty=self.penalty)
+            ridge = fit_ridge_cox(
+                X,
+                time,
+                happened,
+                groups,
+                cluster=rows.patient,
+                penalty=self.penalty,
+                doubted=self._design.wide_groups(),
+            )
             # A log hazard ratio is minus the shape times the coefficient on log time.
             exchange = ridge.design_effect * _crude_shape(time / horizon, happened) ** 2
             penalties = _by_column(ridge.penalty, groups, X.shape[1]) * exchange

@@ -39,9 +39,9 @@ class CauseSpecificCox:
         """Learn from rows with an outcome, censored at the end of the grid; ``penalty`` None has it chosen."""
         X = self.design.fit(landmark).transform(landmark)
         time, event, causes = training_rows(landmark, self.grid[-1])
-        groups = self.design.penalty_groups()
+        groups, wide = self.design.penalty_groups(), self.design.wide_groups()
         fits = [
-            fit_ridge_cox(X, time, event == code, groups, cluster=landmark.patient, penalty=penalty)
+            fit_ridge_cox(X, time, event == code, groups, cluster=landmark.patient, penalty=penalty, doubted=wide)
             for code in range(1, len(causes) + 1)
         ]
         self.beta = np.stack([fit.beta for fit in fits])
@@ -92,7 +92,7 @@ class _CoxModel(RiskModel):
         question: landmarks and horizons.
         penalty: ridge penalty of every column; None has one per modality chosen by marginal likelihood in the fold.
         history: summaries of visit variables among "last", "mean", "slope".
-        components: most principal components of a genomic or embedding block; None: 50 from 1,000 patients, else 20.
+        components: most principal components of a genomic or embedding block; None: as ``Design`` has it.
         splines: knots of linear splines on numbers.
         random_state: not used; fitting draws nothing.
     """

@@ -2,17 +2,15 @@
 
 Baseline Shapley values (Shapley 1953; Strumbelj and Kononenko 2014; Sundararajan and Najmi 2020): every variable is a
 player that is either the patient's own or the typical patient's; a player's contribution is its mean effect on the
-predicted risk over the orders in which players may join. Contributions sum to the difference exactly. They describe the
-model, not causes.
+predicted risk over the orders in which players may join. Contributions sum to the difference but for rounding. The same
+for every RiskModel, whatever is inside. They describe the model, not causes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import product
-from math import factorial
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,17 +19,20 @@ from numpy.typing import NDArray
 from osler.cohort.cohort import Cohort, Patient, Variable
 from osler.errors import UsageError
 from osler.models.base import RiskModel
+from osler.models.blend import Part, Step, typical_state, worth
 from osler.units import days
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "Scale", "explain", "known_of", "on_scale", "value_text"]
 
-#: With so many players or fewer, all coalitions are evaluated and the values are exact.
-_EXACT = 8
-#: Synthetic patients predicted at a time, so that images of many coalitions fit in memory.
-_BATCH = 512
+#: Pairs of orders drawn: coalitions of up to ten variables are all asked about.
+PAIRS = 64
 
-Masks = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+#: "risk": absolute risk. "log_hazard": its complementary log-log, log(-log(1 - risk)); of proportional hazards without
+#: competing causes the linear predictor but for a constant, so that contributions are coefficient times difference.
+Scale = Literal["risk", "log_hazard"]
+
+_SURE = 1e-12  # risks are kept so far from 0 and 1 where logarithms are taken
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,16 @@ class Explanation:
     """Contributions to one patient's risk of one cause at one horizon.
 
     Attributes:
-        frame: modality, variable, label, value and typical (text), contribution (absolute risk; positive raises it),
-            error (standard error of sampling, 0 when exact); the largest contribution first.
-        patient_risk, typical_risk: their difference is the sum of the contributions.
+        frame: modality, variable, label, value and typical (text), contribution (absolute risk, or what ``scale`` says;
+            positive raises it), error (standard error of drawing orders, 0 when exact); the largest contribution first.
+        patient_risk, typical_risk: their difference, on the scale, is the sum of the contributions.
+        scale: "risk" or "log_hazard".
     """
 
     frame: pd.DataFrame
     patient_risk: float
     typical_risk: float
+    scale: Scale = "risk"
 
     @property
     def by_modality(self) -> pd.DataFrame:
@@ -55,21 +58,15 @@ class Explanation:
         return summed.sort_values("contribution", key=np.abs, ascending=False, ignore_index=True)
 
     @property
+    def difference(self) -> float:
+        """What is explained: the patient's risk minus the typical patient's, on the scale."""
+        change = on_scale(self.scale)
+        return float(np.diff(change(np.array([self.typical_risk, self.patient_risk])))[0])
+
+    @property
     def error(self) -> float:
-        """How far the contributions are from summing to the difference; rounding only."""
-        return float(abs(self.frame["contribution"].sum() - (self.patient_risk - self.typical_risk)))
-
-
-@dataclass(frozen=True)
-class _Player:
-    """A variable, a genomic block or an image block that differs from the typical patient's."""
-
-    kind: str
-    name: str
-    modality: str
-    label: str
-    value: str
-    typical: str
+        """Completeness error: how far the contributions are from summing to the difference; rounding only."""
+        return float(abs(self.frame["contribution"].sum() - self.difference))
 
 
 def explain(
@@ -79,7 +76,8 @@ def explain(
     *,
     horizon: float | str,
     cause: int = 1,
-    permutations: int = 16,
+    scale: Scale = "risk",
+    permutations: int = PAIRS,
     random_state: int = 0,
 ) -> Explanation:
     """Contributions of every variable, genomic block and image to a patient's risk, against the typical patient.
@@ -93,112 +91,71 @@ def explain(
         at: landmark, days or "6y".
         horizon: days ahead or "5y".
         cause: 1-based position among the model's causes.
-        permutations: orders drawn, each used forwards and backwards; not needed with few players.
+        scale: of the contributions: "risk" or "log_hazard".
+        permutations: orders drawn (at least 2), each used forwards and backwards; not needed where enumerating all
+            coalitions costs no more, with the default up to ten players.
         random_state: seed of the orders.
 
     Raises:
         UsageError: the patient's follow-up ended before the landmark.
         BeyondSupport: the horizon lies past the model's curve.
     """
-    landmark = model.schema_.conform(patient.cohort).at(at)
-    if not len(landmark):
-        raise UsageError(f"the follow-up of patient {patient.pseudonym} ended before the landmark")
-    own = landmark.known
-    players = list(_players(own, model.typical_))
-
-    def value(coalitions: Masks) -> Floats:
-        parts = [coalitions[i : i + _BATCH] for i in range(0, len(coalitions), _BATCH)]
-        curves = (model.predict(_mixed(own, players, part, model.typical_), at) for part in parts)
-        return np.concatenate([curve.risk(days(horizon), cause) for curve in curves])
-
-    coalitions, contributions_of = (
-        _exact(len(players))
-        if len(players) <= _EXACT
-        else _sampled(len(players), permutations, np.random.default_rng(random_state))
-    )
-    unique, inverse = np.unique(coalitions, axis=0, return_inverse=True)
-    values = value(unique)[inverse.ravel()]
-    contribution, error = contributions_of(values)
-    frame = pd.DataFrame([_described(player) for player in players], columns=list(_DESCRIBED))
+    own = known_of(model, patient, at)
+    rng = np.random.default_rng(random_state)
+    step = Step.between(typical_state(own, model.typical_), own, permutations, rng)
+    (risk,) = worth(model, [step], at, days(horizon), cause)
+    contribution, error = step.game.contributions(on_scale(scale)(risk))
+    told = [(part.modality, part.name, *_told(part, own, model.typical_)) for part in step.parts]
+    frame = pd.DataFrame(told, columns=["modality", "variable", "label", "value", "typical"])
     frame = frame.assign(contribution=contribution, error=error)
     return Explanation(
         frame=frame.sort_values("contribution", key=np.abs, ascending=False, ignore_index=True, kind="stable"),
-        patient_risk=float(values[-1]),
-        typical_risk=float(values[0]),
+        patient_risk=float(risk[-1]),
+        typical_risk=float(risk[0]),
+        scale=scale,
     )
 
 
-_DESCRIBED = ("modality", "variable", "label", "value", "typical")
+def known_of(model: RiskModel, patient: Patient, at: float | str) -> Cohort:
+    """What the model may know of a patient at the landmark: a cohort of one without outcome.
+
+    Raises:
+        UsageError: the patient's follow-up ended before the landmark.
+    """
+    landmark = model.schema_.conform(patient.cohort).at(at)
+    if not len(landmark):
+        raise UsageError(f"the follow-up of patient {patient.pseudonym} ended before the landmark")
+    return landmark.known
 
 
-def _described(player: _Player) -> tuple[str, ...]:
-    return player.modality, player.name, player.label, player.value, player.typical
+def on_scale(scale: Scale) -> Callable[[Floats], Floats]:
+    """The function from risks to the scale of contributions; raises UsageError for a scale that there is not."""
+    if scale == "risk":
+        return lambda risk: risk
+    if scale == "log_hazard":
+        return lambda risk: np.log(-np.log1p(-np.clip(risk, _SURE, 1 - _SURE)))
+    raise UsageError(f"no scale is called {scale!r}; there are 'risk' and 'log_hazard'")
 
 
-def _exact(n: int) -> tuple[Masks, Any]:
-    """All coalitions, the empty one first and the full one last, and the function from values to contributions."""
-    coalitions = np.array(list(product([False, True], repeat=n)), dtype=bool).reshape(2**n, n)
-    size = coalitions.sum(axis=1)
-
-    def contributions(values: Floats) -> tuple[Floats, Floats]:
-        result = np.zeros(n)
-        for player in range(n):
-            without = np.flatnonzero(~coalitions[:, player])
-            weight = [factorial(s) * factorial(n - s - 1) / factorial(n) for s in size[without]]
-            result[player] = np.dot(weight, values[without + 2 ** (n - 1 - player)] - values[without])
-        return result, np.zeros(n)
-
-    return coalitions, contributions
-
-
-def _sampled(n: int, permutations: int, rng: np.random.Generator) -> tuple[Masks, Any]:
-    """Coalitions along drawn orders and their reverses, and the function from values to contributions."""
-    forward = np.array([rng.permutation(n) for _ in range(permutations)])
-    orders = np.stack([forward, forward[:, ::-1]], axis=1).reshape(-1, n)
-    rank = np.argsort(orders, axis=1)
-    coalitions = rank[:, None, :] < np.arange(n + 1)[None, :, None]
-
-    def contributions(values: Floats) -> tuple[Floats, Floats]:
-        gains = np.diff(values.reshape(len(orders), n + 1), axis=1)
-        each = np.take_along_axis(gains, rank, axis=1)
-        pairs = each.reshape(permutations, 2, n).mean(axis=1)
-        return each.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(permutations)
-
-    return coalitions.reshape(-1, n), contributions
+def _told(part: Part, own: Cohort, typical: dict[str, float | str | None]) -> tuple[str, str, str]:
+    """Label, value and typical value of what differs, as text."""
+    if part.kind == "genomics":
+        return part.name, f"{len(own.genomics[part.name].features)} features", "not measured"
+    if part.kind == "images":
+        block = own.images[part.name]
+        taken = len(block.visit)
+        return block.label or part.name, f"{taken} image{'s' if taken > 1 else ''}", "not measured"
+    variable = own.variables[part.name]
+    usual = value_text(variable, typical[part.name])
+    if part.kind == "record":
+        return variable.label, value_text(variable, own.record[part.name].iloc[0]), usual
+    known = own.visits[part.name].dropna()
+    last = value_text(variable, known.iloc[-1] if len(known) else None)
+    return variable.label, last + (f" (last of {len(known)})" if len(known) > 1 else ""), usual
 
 
-def _players(own: Cohort, typical: dict[str, float | str | None]) -> Iterator[_Player]:
-    for variable in own.record_variables:
-        mine, theirs = own.record[variable.name].iloc[0], typical[variable.name]
-        if not _same(mine, theirs):
-            yield _player("record", variable, _text(variable, mine), _text(variable, theirs))
-    for variable in own.visit_variables:
-        course, theirs = own.visits[variable.name], typical[variable.name]
-        if not all(_same(mine, theirs) for mine in course):
-            known = course.dropna()
-            last = known.iloc[-1] if len(known) else None
-            count = f" (last of {len(known)})" if len(known) > 1 else ""
-            yield _player("visits", variable, _text(variable, last) + count, _text(variable, theirs))
-    for name, block in own.genomics.items():
-        if block.available[0]:
-            yield _Player("genomics", name, name, name, f"{len(block.features)} features", "not measured")
-    for name, images in own.images.items():
-        if len(images.visit):
-            taken = len(images.visit)
-            yield _Player("images", name, name, name, f"{taken} image{'s' if taken > 1 else ''}", "not measured")
-
-
-def _player(kind: str, variable: Variable, value: str, typical: str) -> _Player:
-    return _Player(kind, variable.name, variable.modality, variable.label, value, typical)
-
-
-def _same(mine: Any, theirs: Any) -> bool:
-    if pd.isna(mine) or theirs is None:
-        return bool(pd.isna(mine)) and theirs is None
-    return bool(mine == theirs)
-
-
-def _text(variable: Variable, value: Any) -> str:
+def value_text(variable: Variable, value: Any) -> str:
+    """A value in words, with its unit."""
     if value is None or pd.isna(value):
         return "not measured"
     if variable.type == "category":
@@ -206,35 +163,3 @@ def _text(variable: Variable, value: Any) -> str:
     if variable.type == "flag":
         return "yes" if value else "no"
     return f"{value:.4g} {variable.unit}".rstrip()
-
-
-def _mixed(own: Cohort, players: list[_Player], coalitions: Masks, typical: dict[str, float | str | None]) -> Cohort:
-    """One synthetic patient per coalition: own values where a player has joined, typical ones elsewhere."""
-    n = len(coalitions)
-    mixed = own.subset(np.zeros(n, dtype=np.int64))
-    record, visits = mixed.record.copy(), mixed.visits.copy()
-    genomics, images = dict(mixed.genomics), dict(mixed.images)
-    owner = visits["patient"].to_numpy()
-    for joined, player in zip(coalitions.T, players, strict=True):
-        if player.kind == "record":
-            record[player.name] = _replaced(record[player.name], ~joined, typical[player.name])
-        elif player.kind == "visits":
-            visits[player.name] = _replaced(visits[player.name], ~joined[owner], typical[player.name])
-        elif player.kind == "genomics":
-            block = genomics[player.name]
-            values = np.where(joined[:, None], block.values, np.float32(np.nan))
-            genomics[player.name] = replace(block, values=values)
-        else:
-            images[player.name] = images[player.name].take(joined[owner[images[player.name].visit]])
-    return replace(
-        mixed,
-        patients=np.arange(n).astype(str).astype(object),
-        record=record,
-        visits=visits,
-        genomics=genomics,
-        images=images,
-    )
-
-
-def _replaced(column: pd.Series, where: Masks, value: float | str | None) -> pd.Series:
-    return column.where(~where, np.nan if value is None else value)

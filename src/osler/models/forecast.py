@@ -1,4 +1,7 @@
-"""Forecast path: where each numeric visit variable is heading.
+"""Forecast path: where each numeric visit variable is heading, as the recurrent network is told while it trains.
+
+Foreseeing measurements is the network's second task, which keeps its state about the patient's course. It corrects the
+path; what users are told comes from ``forecaster``, which was better than the path with the network's corrections.
 
 The (scaled) value at a later moment is a ridge regression on what is known at a visit: the patient's own course (level
 and slope, drawn towards those of all patients as far as the visits are few), the last value, the mean so far, and the
@@ -9,20 +12,20 @@ recurrent network may correct both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from osler.features.history import running_sum
-from osler.features.scale import Scale, dot_rows
+from osler.features.scale import dot_rows
 from osler.features.sequence import Sequences
 from osler.models.course import Course
 
-__all__ = ["ForecastPath", "Pairs", "Past", "forecast_table", "pairs", "past"]
+__all__ = ["ForecastPath", "Pairs", "Past", "pairs", "past"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +35,6 @@ _OWN = 9  # terms of a variable's own past
 _PENALTY = 1.0
 _LEAST_VARIANCE = 1e-4
 _FURTHEST = 4.0  # scaled values are clipped at this when they are learned from; so are forecasts
-_BAND = 1.6449  # normal quantile of a 90 % band
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +86,13 @@ def past(sequences: Sequences, unit: float) -> Past:
     return Past(np.nan_to_num(sequences.values), mean, (count > 0).astype(float), sums, sequences.time / unit)
 
 
-def pairs(sequences: Sequences) -> Pairs:
-    """Each visit with the next one, the second next and the fourth next."""
+def pairs(sequences: Sequences, lags: Sequence[int] = _LAGS) -> Pairs:
+    """Each visit with later ones of the same patient: the next, the second next and the fourth next by default."""
     place = sequences.packing.place
     owner = sequences.patient[place]
     V = len(owner)
     origins, targets = [], []
-    for lag in _LAGS:
+    for lag in lags:
         here = np.flatnonzero(owner[lag:] == owner[: max(V - lag, 0)])
         origins.append(place[here])
         targets.append(place[here + lag])
@@ -167,47 +169,3 @@ class ForecastPath:
         others = before.last[origin].copy()
         others[:, j] = 0.0
         return np.column_stack([*terms, others]), np.minimum(doubt, _FURTHEST)
-
-    def state(self) -> dict[str, Any]:
-        """Arrays and JSON values."""
-        return {
-            "unit": self.unit,
-            "courses": [course.state() for course in self.courses],
-            "weights": self.weights,
-            "variance_terms": self.variance_terms,
-        }
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Self:
-        """The inverse of ``state``."""
-        return cls(**{**state, "courses": [Course.from_state(course) for course in state["courses"]]})
-
-
-def forecast_table(
-    mean: Floats, variance: Floats, known: Floats, scales: dict[str, Scale], patient: Ints, ahead: Floats
-) -> pd.DataFrame:
-    """Forecasts in the units of the variables, with columns patient, variable, ahead, expected, lower and upper.
-
-    Args:
-        mean: (Q, J) expected values on the scale of ``scales``, whose J names and order they have.
-        variance: (Q, J) on that scale.
-        known: (Q, J) 1 where the variable had ever been measured; others are left out.
-        scales: of each variable.
-        patient: (Q,) position.
-        ahead: (Q,) days after the landmark.
-    """
-    reach = _BAND * np.sqrt(variance)
-    frames = []
-    for j, (name, scale) in enumerate(scales.items()):
-        rows = np.flatnonzero(known[:, j] > 0)
-        values = [_unscaled(scale, mean[rows, j] + shift * reach[rows, j]) for shift in (0.0, -1.0, 1.0)]
-        columns = dict(zip(("expected", "lower", "upper"), values, strict=True))
-        frames.append(pd.DataFrame({"patient": patient[rows], "variable": name, "ahead": ahead[rows], **columns}))
-    if not frames:
-        return pd.DataFrame(columns=["patient", "variable", "ahead", "expected", "lower", "upper"])
-    return pd.concat(frames, ignore_index=True)
-
-
-def _unscaled(scale: Scale, z: Floats) -> Floats:
-    x = scale.centre + scale.spread * z
-    return np.maximum(np.exp(x) - scale.shift, 0.0) if scale.log else x

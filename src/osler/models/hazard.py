@@ -31,7 +31,8 @@ class FollowUp:
     """Follow-up of R rows cut at B bins of time.
 
     Attributes:
-        exposure: (R, B) share of the longest horizon spent at risk in each bin; a row's sum is at most 1.
+        exposure: (R, B) share of the longest horizon spent at risk in each bin; a row's sum is at most 1,
+            unless it stands for several rows (``counting``).
         bin: (R,) bin in which follow-up ends.
         cause: (R,) 0 for no event within the bins, else 1..K.
     """
@@ -43,6 +44,10 @@ class FollowUp:
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> FollowUp:
         """Some rows."""
         return FollowUp(self.exposure[rows], self.bin[rows], self.cause[rows])
+
+    def counting(self, weight: Floats) -> FollowUp:
+        """The same rows, the exposure of each counted ``weight`` (R,) times: they stand for rows left out."""
+        return FollowUp(self.exposure * weight[:, None], self.bin, self.cause)
 
     def counts(self, n_causes: int) -> NDArray[np.float64]:
         """(K, B) events by cause and bin."""
@@ -67,8 +72,13 @@ def bin_edges(outcome: Outcome, horizon: float, most: int) -> Floats:
 
 
 def steps(edges: Floats) -> Floats:
-    """(B,) mid-points of the bins on [-1, 1], the time that changing effects are linear in."""
-    return (edges[1:] + edges[:-1]) / edges[-1] - 1.0
+    """(B,) the time that changing effects are linear in: the bins, evenly on [-1, 1].
+
+    As bins lie half way between even steps and equal numbers of events, so does this clock: where many events come
+    early, effects may change early.
+    """
+    n_bins = len(edges) - 1
+    return (2.0 * np.arange(n_bins) + 1.0) / n_bins - 1.0
 
 
 def follow_up(outcome: Outcome, edges: Floats) -> FollowUp:
@@ -149,13 +159,13 @@ class HazardLoss(torch.autograd.Function):
         expected = torch.addcmul(by_row[0].unsqueeze(2) + base.unsqueeze(3), by_row[1].unsqueeze(2), time.view(B, 1))
         expected.clamp_(max=_LARGEST).exp_().mul_(exposure.t().contiguous())
         share = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-12)
-        summed = expected.sum(dim=2)  # (E, K, R)
-        timed = torch.einsum("b,ekbr->ekr", time, expected)
+        moments = torch.stack([torch.ones_like(time), time]) @ expected  # (E, K, 2, R): sum, and sum by time
+        summed, timed = moments.unbind(dim=2)
         end = time[where]
         at_event = (base[:, :, where] + by_row[0] + by_row[1] * end) * by_row[2]
         loss = ((summed - at_event).sum(dim=1) * share).sum(dim=1)
         observed = torch.nn.functional.one_hot(where, B).to(events.dtype).unsqueeze(1) * events.unsqueeze(2)
-        grad_base = torch.bmm(expected.view(E, K * B, R), share.unsqueeze(2)).view(E, K, B)
+        grad_base = (share.unsqueeze(1) @ expected.view(E, K * B, R).transpose(1, 2)).view(E, K, B)
         grad_base -= (share @ observed.view(R, K * B)).view(E, K, B)
         grad_level = ((summed - by_row[2]) * share.unsqueeze(1)).transpose(1, 2)
         grad_slope = ((timed - by_row[2] * end) * share.unsqueeze(1)).transpose(1, 2)

@@ -8,9 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from osler.cohort.availability import available
 from osler.cohort.cohort import Cohort, Images
 from osler.cohort.landmark import Landmark
 from osler.cohort.schema import Schema
+from osler.features.completion import Completion
 from osler.features.design import Design
 from osler.features.history import running_sum
 from osler.features.sequence import Sequences, VisitEncoder
@@ -26,10 +28,17 @@ _SCORE_GAIN = 2.0  # log hazard ratios have spreads of about a half; other input
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """What is known of R rows: ``columns`` (R, P) float64 for the ridge path, and the visits."""
+    """What is known of R rows.
+
+    Attributes:
+        columns: (R, P) float64 for the ridge path, those of absent modalities completed (see ``Completion``).
+        sequences: the visits.
+        available: modality -> (R,) whether anything of it is known.
+    """
 
     columns: Floats
     sequences: Sequences
+    available: dict[str, NDArray[np.bool_]]
 
 
 def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
@@ -57,21 +66,26 @@ class Inputs:
 
     Args:
         readers: of the image blocks whose pixels are read.
-        components: most principal components of a genomic or embedding block.
+        components: most principal components of a genomic or embedding block; None: as ``Design`` has it.
         unit: days that count as one unit of time between visits.
+        splines: knots of linear splines on numbers.
 
     Attributes:
         columns_: meaning of the P columns.
     """
 
-    def __init__(self, readers: dict[str, ImageReader], *, components: int, unit: float) -> None:
-        self.readers, self.components, self.unit = readers, components, unit
+    def __init__(
+        self, readers: dict[str, ImageReader], *, components: int | None, unit: float, splines: int = 0
+    ) -> None:
+        self.readers, self.components, self.unit, self.splines = readers, components, unit, splines
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn from training rows whose images were read already (by networks that did not see the patient)."""
-        self.design = Design(components=self.components).fit(landmark)
+        self.design = Design(components=self.components, splines=self.splines).fit(landmark)
         self.visits = VisitEncoder(self.unit).fit(landmark.known, self._readings(landmark))
         self.columns_ = self.design.columns_
+        columns, patients = self.design.transform(landmark), len(np.unique(landmark.patient))
+        self.completion = Completion().fit(columns, self.columns_, self.blocks(), available(landmark), patients)
         return self
 
     def read(self, landmark: Landmark) -> Landmark:
@@ -84,8 +98,13 @@ class Inputs:
 
     def transform(self, landmark: Landmark) -> Fused:
         """Columns and sequences of a landmark whose images were read."""
-        sequences = self.visits.transform(landmark, self._readings(landmark))
-        return Fused(self.design.transform(landmark), sequences)
+        there = available(landmark)
+        columns = self.completion.complete(self.design.transform(landmark), there)
+        return Fused(columns, self.sequences(landmark), there)
+
+    def sequences(self, landmark: Landmark) -> Sequences:
+        """The visits of a landmark whose images were read."""
+        return self.visits.transform(landmark, self._readings(landmark))
 
     def _readings(self, landmark: Landmark) -> dict[str, Floats]:
         """Scores at visits, (V, K) by block; NaN where no image was taken."""
@@ -104,8 +123,18 @@ class Inputs:
         return self.transform(self.read(nothing)).columns[0]
 
     def blocks(self) -> dict[str, Ints]:
-        """Columns by modality, the unit of penalties."""
+        """Columns by modality."""
         return self.design.penalty_groups()
+
+    def groups(self, *, splines: bool) -> dict[str, Ints]:
+        """Columns that share a penalty, with or without the splines."""
+        groups = self.design.penalty_groups(by_kind=True)
+        return {name: columns for name, columns in groups.items() if splines or not name.endswith(".spline")}
+
+    def doubted(self) -> set[str]:
+        """Groups of wide blocks, which may well be all noise; scores that a network read are no such thing."""
+        read = {f"{name}.level" for name in self.readers}
+        return set(self.design.wide_groups(by_kind=True)) - read
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
@@ -113,8 +142,10 @@ class Inputs:
         return {
             "components": self.components,
             "unit": self.unit,
+            "splines": self.splines,
             "readers": readers,
             "design": self.design.state(),
+            "completion": self.completion.state(),
             "visits": self.visits.state(),
         }
 
@@ -122,8 +153,9 @@ class Inputs:
     def from_state(cls, state: dict[str, Any], schema: Schema) -> Self:
         """The inverse of ``state``."""
         readers = {name: ImageReader.from_state(data) for name, data in state["readers"].items()}
-        inputs = cls(readers, components=state["components"], unit=state["unit"])
-        inputs.design = Design(components=state["components"]).restore(state["design"])
+        inputs = cls(readers, components=state["components"], unit=state["unit"], splines=state["splines"])
+        inputs.design = Design(components=state["components"], splines=state["splines"]).restore(state["design"])
+        inputs.completion = Completion.from_state(state["completion"])
         inputs.visits = VisitEncoder.from_state(state["visits"], schema.visits)
         inputs.columns_ = inputs.design.columns_
         return inputs
@@ -150,9 +182,11 @@ class HeadRows:
     @classmethod
     def of(cls, inputs: Inputs, wide: list[str], n_causes: int) -> Self:
         """Decide by modality; ``wide`` names the wide ones."""
-        narrow = [i for i, column in enumerate(inputs.columns_) if column.modality not in wide]
-        scored = tuple(name for name in inputs.blocks() if name != "landmark")
-        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in scored for _ in range(n_causes)]
+        narrow = [i for i, c in enumerate(inputs.columns_) if c.modality not in wide and c.kind != "spline"]
+        blocks = inputs.blocks()
+        scored = tuple(name for name in blocks if name != "landmark")
+        of_block = [inputs.columns_[blocks[name][0]].modality for name in scored]
+        modality = [inputs.columns_[i].modality for i in narrow] + [name for name in of_block for _ in range(n_causes)]
         return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))
 
     def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:

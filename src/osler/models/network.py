@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from osler.features.sequence import Sequences
+from osler.models.batch import Batch, Check
 from osler.models.committee import Committee
 from osler.models.forecast import ForecastPath, pairs, past
 from osler.models.hazard import FollowUp, steps
-from osler.models.training import Batch, Check
 
 __all__ = ["Network", "TrainingRows", "checks_of", "make_batch"]
 
@@ -48,21 +48,15 @@ class Network:
 
     @torch.no_grad()
     def log_hazards(self, sequences: Sequences, rows: Floats, eta: Floats, edges: Floats) -> Iterator[Floats]:
-        """(R, K, B) of one member after another, from head rows (R, Q) and the ridge path's ``eta`` (R, K)."""
+        """(R, K, B) of one member after another, from head rows (R, Q) and the ridge path's ``eta`` (R, K, 2)."""
         states = self.committee.states(torch.from_numpy(sequences.inputs), sequences.packing.sizes)
         level, slope = self.committee.head(states, torch.from_numpy(sequences.last), tensor(rows))
         time = steps(edges)
+        path = eta[:, :, :1] + eta[:, :, 1:] * time
         learned = self.committee.tensors["base"].detach().double().numpy()
         for e in range(len(self.base)):
             own = level[e].double().numpy()[:, :, None] + slope[e].double().numpy()[:, :, None] * time
-            yield self.base[e] + learned[e] + self.gain[e] * own + self.over[e] * eta[:, :, None]
-
-    @torch.no_grad()
-    def ahead(self, sequences: Sequences, origin: Ints, inputs: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """(E, Q, J) corrections of mean and log standard deviation of forecasts."""
-        states = self.committee.states(torch.from_numpy(sequences.inputs), sequences.packing.sizes)
-        mean, spread = self.committee.ahead(states, torch.from_numpy(origin), torch.from_numpy(inputs))
-        return mean.double().numpy(), spread.double().numpy()
+            yield self.base[e] + learned[e] + self.gain[e] * own + self.over[e] * path
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
@@ -81,7 +75,7 @@ class TrainingRows:
     Attributes:
         patient: (R,) position of the row's patient.
         seen: follow-up of the rows. sequences: their visits. head: (R, Q) inputs of the head.
-        held_out: (R, K) the ridge path's linear predictor, by a fit that did not see the patient.
+        held_out: (R, K, 2) level and drift of the ridge path's predictor, by a fit that did not see the patient.
         base, over, gain: of ``Network``, finite.
         fold: (n,) inner fold of every patient. left: (E,) the fold that each member leaves out.
         edges: of the bins. path: forecasts that the network corrects.
@@ -99,6 +93,22 @@ class TrainingRows:
     left: Ints
     edges: Floats
     path: ForecastPath
+
+    def left_out(self, network: Network, asked: Ints) -> tuple[Floats, Floats, Floats]:
+        """(len(asked), K, B) log hazards of some rows by the ridge path, a member over it and a free one.
+
+        None of the three saw the patient; where several members left the patient's fold out, the last one speaks.
+        """
+        everyone = np.ones(len(self.fold), dtype=bool)
+        visits = self.sequences.of_patients(everyone, asked)
+        level, drift = np.moveaxis(self.held_out[asked], 2, 0)[:, :, :, None]
+        path = network.base[0] + level + drift * steps(self.edges)
+        over, free = path.copy(), path.copy()
+        spoken = network.log_hazards(visits, self.head[asked], self.held_out[asked], self.edges)
+        for e, log_hazard in enumerate(spoken):
+            mine = self.fold[self.patient[asked]] == self.left[e]
+            (over if self.over[e] else free)[mine] = log_hazard[mine]
+        return path, over, free
 
 
 def make_batch(rows: TrainingRows, chosen: NDArray[np.bool_], *, checking: bool = False) -> Batch:
@@ -123,7 +133,8 @@ def make_batch(rows: TrainingRows, chosen: NDArray[np.bool_], *, checking: bool 
         visits=torch.from_numpy(visits.inputs),
         last=torch.from_numpy(visits.last),
         rows=tensor(rows.head[index]),
-        offset=tensor(rows.over[:, None, None] * rows.held_out[index]),
+        offset=tensor(rows.over[:, None, None] * rows.held_out[index, :, 0]),
+        drift=tensor(rows.over[:, None, None] * rows.held_out[index, :, 1]),
         base=tensor(rows.base),
         gain=tensor(rows.gain[:, None, None]),
         exposure=tensor(seen.exposure),

@@ -11,7 +11,7 @@ the patient it describes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
@@ -26,16 +26,27 @@ from osler.cohort.split import assign_folds
 from osler.config import Question
 from osler.errors import ModelError
 from osler.features.grid import training_landmarks
+from osler.models.absence import Absence, Withheld
+from osler.models.bands import Bands
 from osler.models.base import RiskModel
+from osler.models.batch import Masks
+from osler.models.case_cohort import CaseCohort
+from osler.models.checkpoint import Checkpoint
 from osler.models.committee import Committee, Shape
-from osler.models.forecast import ForecastPath, forecast_table, pairs, past
+from osler.models.device import training_device
+from osler.models.forecast import ForecastPath, pairs, past
+from osler.models.forecaster import COLUMNS, Forecaster, Known
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
-from osler.models.hazard_ridge import CauseRidge, RidgeFit, fit_ridge
+from osler.models.hazard import steps as times
+from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
 from osler.models.image_reader import ImageReader
 from osler.models.inputs import Fused, HeadRows, Inputs, read_images
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
-from osler.models.training import History, Masks, Progress, Recipe, train
+from osler.models.recurrent_settings import RecurrentSettings
+from osler.models.sanity import check_inputs, nothing_learned
+from osler.models.training import History, Progress, train
+from osler.survival.curve import RiskCurve
 from osler.units import days
 
 __all__ = ["Recurrent", "RecurrentSettings"]
@@ -45,51 +56,14 @@ Ints = NDArray[np.int64]
 
 _NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
 _READERS = 3  # networks that read an image block, each without a third of the patients
+_LEAST_SPLINE_EVENTS = 100
+_CLEARLY = 1.0  # standard errors by which a curved path must predict better to be the only one
 _LEAST_IMAGE_EVENTS = 10  # patients with an event after an image, from which pixels are learned from
 _LEARNED_IMAGE_EVENTS = 100  # the same where a network trained elsewhere read the images already
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
-
-
-@dataclass(frozen=True)
-class RecurrentSettings:
-    """How the recurrent model is built and trained; the defaults were chosen by measurement, once for all cohorts.
-
-    Attributes:
-        members: networks over the ridge path, and as many free ones; each leaves one inner fold out.
-        units: of the recurrent state, and of the head's hidden layer.
-        bins: most bins of time over the longest horizon; there are fewer where events are few.
-        rows: about the most training rows; large cohorts are shown at fewer landmarks.
-        batch_rows: rows of one training step.
-        learning_rate, weight_decay: of AdamW.
-        correction: factor of what members over the ridge path say: less than 1, they learn more slowly.
-        dropout: share of hidden units dropped in a step; input_dropout: of inputs; modality_dropout: of modalities.
-        forecast_weight: of the forecast loss beside the hazard loss.
-        epochs: at most. patience: epochs without a better check before a member ends. check_every: epochs.
-        components: most principal components of a genomic or embedding block.
-    """
-
-    members: int = 5
-    units: int = 16
-    bins: int = 12
-    rows: int = 20_000
-    batch_rows: int = 12_000
-    learning_rate: float = 8e-3
-    weight_decay: float = 0.15
-    correction: float = 0.3
-    dropout: float = 0.3
-    input_dropout: float = 0.1
-    modality_dropout: float = 0.1
-    forecast_weight: float = 0.05
-    epochs: int = 160
-    patience: int = 24
-    check_every: int = 4
-    components: int = 50
-
-    @property
-    def recipe(self) -> Recipe:
-        """What training needs of them."""
-        return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
+_LANDMARKS = 4  # up to which all patients of the setting are learned from
+_VISITS, _LEAST_PATIENTS = 1_000_000, 1000  # most visits to learn from, unless these are fewer patients
 
 
 class Recurrent(RiskModel):
@@ -120,22 +94,64 @@ class Recurrent(RiskModel):
 
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
+        sample = CaseCohort.draw(cohort.outcome, self._most_patients(cohort), self.random_state)
+        if sample.note:
+            cohort = cohort.subset(sample.patient)
+            self.notes_.append(sample.note)
+        assert cohort.outcome is not None
         horizon = float(self.question.grid[-1])
         fold = assign_folds(cohort.outcome, min(self.chosen.members, len(cohort)), self.random_state, cohort.patients)
         unit = horizon / 10
         steps = int(np.clip(np.ceil(max(self.question.landmarks) / unit), 1, _STEPS))
-        moments = training_landmarks(cohort, self.question, steps=steps, rows=self.chosen.rows)
+        moments = training_landmarks(
+            cohort, self.question, steps=steps, rows=self.chosen.rows, beyond=self.chosen.beyond
+        )
         ahead = cohort.at(moments).outcome
         assert ahead is not None
         self.edges_ = bin_edges(ahead, horizon, self.chosen.bins)
         readers, read = self._read_images(cohort)
         landmark = read.at(moments)
-        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit).fit(landmark)
+        events = len(np.unique(landmark.patient[ahead.event > 0]))
+        splines = self.chosen.splines if events >= _LEAST_SPLINE_EVENTS else 0
+        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit, splines=splines).fit(landmark)
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
-        n_causes, owner = len(self.causes_), landmark.patient
-        ridge = fit_ridge(fused.columns, self.inputs_.blocks(), seen, owner, fold[owner], n_causes)
-        self.ridge_ = ridge.causes
-        self._fit_networks(landmark, fused, seen, ridge, fold)
+        seen = seen.counting(sample.weight[landmark.patient])
+
+        def path(groups: dict[str, Ints]) -> RidgeFit:
+            return fit_ridge(
+                fused.columns,
+                groups,
+                self.inputs_.blocks(),
+                seen,
+                times(self.edges_),
+                landmark.patient,
+                fold[landmark.patient],
+                len(self.causes_),
+                doubted=self.inputs_.doubted(),
+            )
+
+        straight = path(self.inputs_.groups(splines=False))
+        curved = path(self.inputs_.groups(splines=True)) if splines else straight
+        if advantage(curved, straight, seen, times(self.edges_), landmark.patient) > _CLEARLY:
+            straight = curved
+        self.ridge_, self.curved_ = straight.causes, curved.causes
+        self.absence_ = Absence.learn(
+            self.inputs_.completion,
+            fused.columns,
+            fused.available,
+            landmark.time,
+            self.question.landmarks,
+            seen,
+            self.edges_,
+            self.ridge_,
+        )
+        self._fit_networks(landmark, fused, seen, straight, curved, fold)
+        self._fit_forecaster(read, fold)
+
+    def _most_patients(self, cohort: Cohort) -> int:
+        """Fewer than the setting where there are many landmarks or visits: what counts is rows and visits in memory."""
+        most = self.chosen.patients * _LANDMARKS // max(_LANDMARKS, len(self.question.landmarks))
+        return min(most, max(_LEAST_PATIENTS, _VISITS * len(cohort) // max(len(cohort.visits), 1)))
 
     def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
         """Readers of the pixel blocks, and the training cohort as networks that did not see the patient read it."""
@@ -166,36 +182,40 @@ class Recurrent(RiskModel):
                 self.notes_.append(f"Images {name!r} told nothing of patients left out of their reading.")
         return readers, read_images(replace(cohort, images=images), scores)
 
-    def _fit_networks(self, landmark: Landmark, fused: Fused, seen: FollowUp, ridge: RidgeFit, fold: Ints) -> None:
+    def _fit_networks(
+        self, landmark: Landmark, fused: Fused, seen: FollowUp, straight: RidgeFit, curved: RidgeFit, fold: Ints
+    ) -> None:
         s, sequences = self.chosen, fused.sequences
         wide = [*landmark.known.genomics, *(n for n in landmark.known.images if n not in self.inputs_.readers)]
         self.head_ = HeadRows.of(self.inputs_, wide, len(self.causes_))
         unit = self.inputs_.unit
-        self.path_ = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
+        path = ForecastPath(unit).fit(past(sequences, unit), pairs(sequences), sequences.final)
         over = np.repeat([1.0, 0.0], s.members)
-        alpha = np.stack([cause.alpha for cause in self.ridge_])
+        alpha = np.stack([cause.alpha for cause in curved.causes])
         base = np.where(over[:, None, None] == 1, alpha, event_rates(seen, len(self.causes_)))
         rows = TrainingRows(
             patient=landmark.patient,
             seen=seen,
             sequences=sequences,
-            head=self.head_.transform(fused.columns, ridge.held_out_parts),
-            held_out=ridge.held_out,
+            head=self.head_.transform(fused.columns, straight.held_out_parts),
+            held_out=curved.held_out,
             base=np.maximum(base, _NEVER),
             over=over,
             gain=np.where(over == 1, s.correction, 1.0),
             fold=fold,
             left=np.tile(np.arange(s.members), 2),
             edges=self.edges_,
-            path=self.path_,
+            path=path,
         )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
+        self.bands_ = self._learn_bands(landmark, fused, rows)
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
+        self._check(rows)
         generator = torch.Generator().manual_seed(self.random_state)
-        groups = max(1, round(len(rows.patient) / s.batch_rows))
+        groups = max(1, round(max(len(rows.patient), len(rows.sequences.time)) / s.batch_rows))
         group = torch.randperm(len(rows.fold), generator=generator).numpy() % groups
         batches = [make_batch(rows, group == g) for g in range(groups)]
         J = rows.sequences.values.shape[1]
@@ -210,17 +230,31 @@ class Recurrent(RiskModel):
             forecasts=J,
             forecast_inputs=1 + 2 * J,
         )
-        committee, history = train(
-            lambda: Committee.create(shape, generator),
+        checkpoint, device = Checkpoint(self.checkpoint), training_device(s.device)
+        committee, self.history_ = train(
+            shape,
             batches,
             checks_of(rows),
             masks,
             s.recipe,
             generator,
             self.progress,
+            device=device,
+            checkpoint=checkpoint,
         )
-        self.history_: History = history
+        where = "" if device.type == "cpu" else f"The networks were trained on a device of type {device.type}."
+        said = [*checkpoint.notes, where, nothing_learned(self.history_.first, self.history_.best)]
+        self.notes_ += [note for note in said if note]
         return committee
+
+    def _check(self, rows: TrainingRows) -> None:
+        """Refuse inputs that no network can learn from, by the names of their columns."""
+        own, causes = self.inputs_, self.causes_
+        head = [own.columns_[i].name for i in self.head_.narrow]
+        head += [f"{block}, risk of {cause}" for block in self.head_.scored for cause in causes]
+        check_inputs("inputs of visits", rows.sequences.inputs, [column.name for column in own.visits.columns])
+        check_inputs("inputs of rows", rows.head, head)
+        check_inputs("risks of the ridge path", rows.held_out, causes)
 
     def _masks(self, landmark: Landmark) -> Masks:
         """Modalities of the inputs, and the head's inputs for a patient of whom nothing is known."""
@@ -253,24 +287,51 @@ class Recurrent(RiskModel):
             rows = np.flatnonzero(chosen[landmark.patient])
             if len(rows):
                 columns = fused.columns[rows]
-                mixture = Mixture((len(rows), *shape[1:]))
-                for hazards, weight in self._log_hazards(columns, fused.sequences.of_patients(chosen, rows)):
-                    mixture.add(incidence(hazards, self.edges_, self.question.grid), weight)
-                doubt = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)[:, :, None]
-                answer[rows], (lower[rows], upper[rows]) = mixture.mean(), mixture.band(doubt)
+                hazards = self._log_hazards(columns, fused.sequences.of_patients(chosen, rows))
+                absent = self.absence_.of(fused.available, landmark.time, rows)
+                answer[rows], variance = self._mixed(columns, absent, hazards)
+                lower[rows], upper[rows] = self.bands_.of(answer[rows], variance)
         return answer, lower, upper
+
+    def _mixed(
+        self, columns: Floats, absent: Withheld, log_hazards: Iterable[tuple[Floats, float]]
+    ) -> tuple[Floats, Floats]:
+        """(R, K, T) mean incidence, and the variance of its log(-log(1 - F)) as far as it is known of the row."""
+        mixture = Mixture((len(columns), len(self.causes_), len(self.question.grid)))
+        for hazards, weight in log_hazards:
+            mixture.add(incidence(absent.applied(hazards, self.edges_), self.edges_, self.question.grid), weight)
+        estimation = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)
+        return mixture.mean(), mixture.disagreement() + (estimation + absent.doubt + absent.variance)[:, :, None]
+
+    def _learn_bands(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> Bands:
+        """Errors of the model at the landmarks asked, from members that left the patient's fold out."""
+        asked = np.flatnonzero(np.isin(landmark.time, self.question.landmarks))
+        absent = self.absence_.of(fused.available, landmark.time, asked)
+        networks = [(log_hazards, 1.0) for log_hazards in rows.left_out(self.network_, asked)]
+        mean, variance = self._mixed(fused.columns[asked], absent, networks)
+        level = self.network_.base[0] + rows.held_out[asked, :, :1]
+        return Bands.learn(
+            self.question,
+            landmark.take(asked),
+            rows.seen.take(asked),
+            self.edges_,
+            level,
+            variance[:, :, -1],
+            1 - mean.sum(axis=1),
+        )
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
         """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
-        eta = np.stack([cause.eta(columns) for cause in self.ridge_], axis=1)
-        alpha = np.stack([cause.alpha for cause in self.ridge_])
-        yield alpha + eta[:, :, None], 1.0
+        yield np.stack([cause.log_hazard(columns, times(self.edges_)) for cause in self.ridge_], axis=1), 1.0
+        eta = np.stack([cause.eta(columns) for cause in self.curved_], axis=1)
         head = self.head_.transform(columns, self._parts(columns))
         for hazards in self.network_.log_hazards(sequences, head, eta, self.edges_):
             yield hazards, 1.0 / self.chosen.members
 
     def forecast(self, cohort: Cohort | Patient, at: float | str, ahead: Iterable[float | str]) -> pd.DataFrame:
         """Where each numeric visit variable is heading, from what is known at the landmark ``at``.
+
+        The forecast is of a patient who is still under observation by then; ``event_free`` tells how likely that is.
 
         Args:
             cohort: patients, whether still at risk or not; those without a visit so far have no forecast.
@@ -279,39 +340,70 @@ class Recurrent(RiskModel):
 
         Returns:
             One row per patient, variable and time, with columns patient (position in the cohort), variable, ahead
-            (days after the landmark), expected, and lower and upper, the 90 % band of a new measurement; for variables
-            that are analysed as logarithms the expected value is the median. Variables never measured in the patient
-            so far have no rows.
+            (days after the landmark), expected, lower and upper, the 90 % band of a new measurement, and event_free,
+            the probability of no event of any cause until then (NaN past the last horizon). In the units of the
+            variables; for those that are analysed as logarithms the expected value is the median. Variables never
+            measured in the patient so far have no rows.
 
         Raises:
             ModelError: before ``fit``.
         """
-        if not hasattr(self, "network_"):
-            raise ModelError(f"{self.label} has not been fitted")
         everyone = cohort.cohort if isinstance(cohort, Patient) else cohort
-        moment, times = days(at), np.array([days(time) for time in ahead], dtype=float)
-        landmark = self.inputs_.read(self.schema_.conform(everyone).at(moment, at_risk=False))
-        sequences = self.inputs_.transform(landmark).sequences
-        seen = np.flatnonzero(sequences.last >= 0)
-        origin = np.repeat(sequences.last[seen], len(times))
-        after = np.tile(times, len(seen))
-        gap = moment - sequences.time[origin] + after
-        before = past(sequences, self.inputs_.unit)
-        mean, variance = self.path_.predict(before, origin, gap)
-        shift, spread = self.network_.ahead(sequences, origin, self.path_.inputs(before, origin, gap))
-        variance = (variance * np.exp(2 * spread)).mean(axis=0) + shift.var(axis=0)
-        scales = {name: self.inputs_.visits.scale(name) for name in self.inputs_.visits.forecastable}
-        patient = np.repeat(landmark.patient[seen], len(times))
-        return forecast_table(mean + shift.mean(axis=0), variance, before.known[origin], scales, patient, after)
+        times = np.array([days(time) for time in ahead], dtype=float)
+        patient = np.repeat(np.arange(len(everyone)), len(times))
+        table = self.forecast_at(everyone, at, patient, np.tile(times, len(everyone)))
+        free = self.predict(everyone, at, at_risk=False).event_free_at(times)
+        column = np.tile(np.arange(len(times)), len(everyone))[table["row"]]
+        return table.drop(columns="row").assign(event_free=free[table["patient"], column])
+
+    def forecast_at(self, cohort: Cohort, at: float | str, patient: Ints, ahead: Floats) -> pd.DataFrame:
+        """Forecasts of each patient at moments of the patient's own, such as those of later visits.
+
+        Args:
+            cohort: patients, as in ``forecast``.
+            at: the landmark, likewise.
+            patient: (Q,) positions in the cohort.
+            ahead: (Q,) days after the landmark.
+
+        Returns:
+            The columns of ``forecast`` without event_free, and row, the position among the Q asked.
+
+        Raises:
+            ModelError: before ``fit``.
+        """
+        if not hasattr(self, "forecaster_"):
+            raise ModelError(f"{self.label} has not been fitted")
+        moment = days(at)
+        landmark = self.inputs_.read(self.schema_.conform(cohort).at(moment, at_risk=False))
+        table = self.forecaster_.predict(self._known(landmark), patient, moment + ahead)
+        row = table["row"].to_numpy()
+        return table.assign(patient=patient[row], ahead=ahead[row])[["row", *COLUMNS]]
+
+    def _fit_forecaster(self, read: Cohort, fold: Ints) -> None:
+        """Learn forecasts from every visit, those after the last landmark too; images were read."""
+        last = float(read.visits["time"].max()) if len(read.visits) else 0.0
+        known = self._known(read.at(last, at_risk=False))
+        self.forecaster_ = Forecaster(self.inputs_.unit).fit(known, self.inputs_.visits.forecastable, fold)
+
+    def _known(self, landmark: Landmark) -> Known:
+        """What forecasts stand on; the landmark has one row of every patient, its images read."""
+        return Known(landmark.known, self.inputs_.sequences(landmark), self.inputs_.design.record(landmark))
+
+    def event_times(self, curve: RiskCurve) -> tuple[Floats, Floats]:
+        """Conformal intervals; see the base class and ``osler.models.conformal``."""
+        return self.bands_.times.interval(curve.event_free, curve.times, curve.landmark)
 
     def state(self) -> dict[str, Any]:
         """Everything learned."""
         return {
             "edges": self.edges_,
             "inputs": self.inputs_.state(),
+            "bands": self.bands_.state(),
+            "absence": self.absence_.state(),
             "ridge": [cause.state() for cause in self.ridge_],
+            "curved": [cause.state() for cause in self.curved_],
             "head": self.head_.state(),
-            "forecast": self.path_.state(),
+            "forecaster": self.forecaster_.state(),
             "network": self.network_.state(),
             "history": asdict(self.history_),
         }
@@ -320,9 +412,12 @@ class Recurrent(RiskModel):
         """Take back what ``state`` gave."""
         self.edges_ = state["edges"]
         self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
+        self.bands_ = Bands.from_state(state["bands"])
+        self.absence_ = Absence.from_state(state["absence"])
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
+        self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
         self.head_ = HeadRows.from_state(state["head"])
-        self.path_ = ForecastPath.from_state(state["forecast"])
+        self.forecaster_ = Forecaster.from_state(state["forecaster"])
         self.network_ = Network.from_state(state["network"])
         self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})
 

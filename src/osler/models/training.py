@@ -1,23 +1,36 @@
-"""Training of a committee: full batches, AdamW, dropout, and a check on the inner fold that each member leaves out."""
+"""Training of a committee: AdamW, dropout, and a check on the inner fold that each member leaves out.
+
+Every member ends as it was when its own check was best. Random numbers come from one generator; the state of a long
+training is kept at its checks (``checkpoint``), generator included, so that an interrupted one ends with the same bits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from osler.errors import ModelError
-from osler.models.committee import Committee
+from osler.config import code_digest, digest
+from osler.errors import TrainingError
+from osler.models.batch import Batch, Check, Masks
+from osler.models.checkpoint import Checkpoint, Saved
+from osler.models.committee import Committee, Shape
+from osler.models.dropout import Dropout
+from osler.models.forecast_loss import ForecastLoss
 from osler.models.hazard import HazardLoss
 from osler.models.optimiser import AdamW
 
-__all__ = ["Batch", "Check", "History", "Masks", "Recipe", "losses", "train"]
+__all__ = ["History", "Progress", "Recipe", "losses", "step", "train"]
 
 Progress = Callable[[int, int], None]
 _CLIP = 1.0  # largest norm of a member's gradient
-_DAMPING = 0.2  # of the learning rate when training starts again
+_STEPS = 4  # in an epoch, up to which epochs are counted; beyond it they are shortened
+_RATES = (1.0, 0.2)  # of the learning rate: training that diverges starts again, once
+_EXPLODED = 1e4  # held-out log-likelihood per row: nobody loses as much by learning too much
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -34,75 +47,11 @@ class Recipe:
     patience: int
     check_every: int
 
-
-@dataclass(frozen=True, eq=False)
-class Masks:
-    """Which inputs belong together, and how an absent modality looks.
-
-    Attributes:
-        visit_modality: (D,) number of each visit input's modality, -1 for those never dropped.
-        row_modality: (P,) likewise of the row inputs.
-        absent: (P,) the row inputs of a patient of whom nothing is known.
-        modalities: how many there are.
-    """
-
-    visit_modality: Tensor
-    row_modality: Tensor
-    absent: Tensor
-    modalities: int
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Some patients with all their visits, rows and forecast pairs.
-
-    Attributes:
-        sizes: of the packed visits.
-        visits: (V, D) inputs. last: (R,). rows: (R, P).
-        offset: (E, R, K) added to the level. base: (E, K, B) starting log hazards. gain: (E, 1, 1) of level and slope.
-        exposure: (R, B). where: (R,). events: (R, K). weight: (E, R).
-        time: (B,) of ``hazard.steps``.
-        origin: (Q,) packed positions. ahead: (Q, F). target, known: (Q, J). mean, spread: (Q, J) the forecast path's
-            expectation and log standard deviation. pair_weight: (E, Q).
-    """
-
-    sizes: tuple[int, ...]
-    visits: Tensor
-    last: Tensor
-    rows: Tensor
-    offset: Tensor
-    base: Tensor
-    gain: Tensor
-    exposure: Tensor
-    where: Tensor
-    events: Tensor
-    weight: Tensor
-    time: Tensor
-    origin: Tensor
-    ahead: Tensor
-    target: Tensor
-    known: Tensor
-    mean: Tensor
-    spread: Tensor
-    pair_weight: Tensor
-
-    def of_members(self, members: Tensor) -> Batch:
-        """The same rows for some of the members, by position."""
-        mine = {name: getattr(self, name)[members] for name in ("offset", "base", "gain", "weight", "pair_weight")}
-        return replace(self, **mine)
-
-
-@dataclass(frozen=True, eq=False)
-class Check:
-    """The patients that ``members`` (positions among those that are learning) never train on."""
-
-    members: Tensor
-    batch: Batch
-
-    def among(self, active: Tensor) -> Check:
-        """The same check when only the members ``active`` are learning."""
-        mine = torch.isin(self.members, active)
-        return Check(torch.searchsorted(active, self.members[mine]), self.batch.of_members(mine))
+    def paced(self, batches: int) -> Recipe:
+        """The same for epochs of so many steps: from a few on, steps are what counts, whatever the cohort's size."""
+        longer = max(batches / _STEPS, 1.0)
+        shorter = {name: max(round(getattr(self, name) / longer), 1) for name in ("epochs", "patience", "check_every")}
+        return replace(self, **shorter)
 
 
 @dataclass(frozen=True)
@@ -115,126 +64,231 @@ class History:
 
 
 class _DivergedError(Exception):
-    pass
+    """A sanity check that failed: its name, and what was found."""
+
+    def __init__(self, check: str, found: str) -> None:
+        self.check = check
+        super().__init__(found)
 
 
 def train(
-    make: Callable[[], Committee],
+    shape: Shape,
     batches: Sequence[Batch],
     checks: Sequence[Check],
     masks: Masks,
     recipe: Recipe,
     generator: torch.Generator,
     progress: Progress | None = None,
+    *,
+    device: torch.device = _CPU,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Committee, History]:
-    """Train a committee from ``make``; every member ends as it was when its own check was best.
+    """Train a committee from random weights; every member ends as it was when its own check was best.
 
-    A loss or gradient that is not finite starts training again, once, with a fifth of the learning rate.
+    A loss or gradient that is not finite, and a held-out loss that explodes, start training again, once, with a fifth
+    of the learning rate.
+
+    Args:
+        shape: sizes of the committee.
+        batches: patients to learn from; one step each in every epoch, in random order.
+        checks: patients that members leave out.
+        masks: which inputs belong to a modality.
+        recipe: how to train.
+        generator: on the processor, whatever the device.
+        progress: called with (epoch, epochs) after every check.
+        device: where to compute; the committee is given back on the processor.
+        checkpoint: where to leave the state of a long training, and to find that of an interrupted one.
 
     Raises:
-        ModelError: it happened again.
+        TrainingError: it diverged again, or no weight ever had a gradient.
     """
-    try:
-        return _train(make(), batches, checks, masks, recipe, generator, progress)
-    except _DivergedError:
-        slower = replace(recipe, learning_rate=recipe.learning_rate * _DAMPING)
-    try:
-        return _train(make(), batches, checks, masks, slower, generator, progress)
-    except _DivergedError as error:
-        raise ModelError(
-            f"training of the recurrent network failed: {error}, also with the learning rate lowered to "
-            f"{slower.learning_rate:g}. Look for variables of extreme range with `osler describe`, or lower "
-            "learning_rate under [study.settings.recurrent]"
-        ) from None
+    kept = checkpoint or Checkpoint(None)
+    recipe, begun = recipe.paced(len(batches)), generator.get_state()
+    saved = kept.read(lambda: _key(shape, batches, checks, masks, recipe, begun, device))
+    steps, tests = [batch.on(device) for batch in batches], [check.on(device) for check in checks]
+    problem = None
+    for attempt, factor in enumerate(_RATES):
+        if saved is not None and saved.numbers["attempt"] > attempt:
+            continue
+        slower = replace(recipe, learning_rate=recipe.learning_rate * factor)
+        try:
+            if saved is not None:
+                state = _State.resumed(saved, shape, slower, generator, device)
+            else:
+                state = _State.begun(Committee.create(shape, generator).on(device), tests, slower, attempt)
+            saved = None
+            _run(state, steps, tests, masks, slower, generator, progress, kept)
+        except _DivergedError as error:
+            problem = error
+            continue
+        kept.remove()
+        return state.whole.on(_CPU), state.history
+    assert problem is not None
+    raise TrainingError(
+        problem.check,
+        f"{problem}, also with the learning rate lowered to {slower.learning_rate:g}. Look for variables of extreme "
+        "range with `osler describe`, or lower learning_rate under [study.settings.recurrent]",
+    )
 
 
-def _train(
-    whole: Committee,
+@dataclass(eq=False)
+class _State:
+    """A training at one of its checks.
+
+    Attributes:
+        attempt: learning rates that were tried before this one.
+        epoch: of the check.
+        whole: every member as it was at its best.
+        learner: the members still learning. active: (A,) their positions in ``whole``.
+        optimiser: of the learner.
+        first, best: (E,) held-out loss before training, and at its best. when: (E,) epoch of the best.
+    """
+
+    attempt: int
+    epoch: int
+    whole: Committee
+    learner: Committee
+    optimiser: AdamW
+    active: Tensor
+    first: Tensor
+    best: Tensor
+    when: Tensor
+
+    @classmethod
+    def begun(cls, whole: Committee, checks: Sequence[Check], recipe: Recipe, attempt: int) -> Self:
+        """Nothing learned so far."""
+        first = _held_out(whole, checks)
+        active = torch.arange(len(first))
+        learner = whole.of_members(active, learning=True)
+        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay, members=len(active))
+        return cls(attempt, 0, whole, learner, optimiser, active, first, first.clone(), torch.zeros_like(active))
+
+    @classmethod
+    def resumed(
+        cls, saved: Saved, shape: Shape, recipe: Recipe, generator: torch.Generator, device: torch.device
+    ) -> Self:
+        """As it was when it was ``saved``; the generator is set back, too."""
+        arrays = {name: torch.tensor(array) for name, array in saved.arrays.items()}
+        active = arrays["active"]
+
+        def committee(name: str, members: int) -> Committee:
+            tensors = {k.removeprefix(name): v for k, v in arrays.items() if k.startswith(name)}
+            ordered = {k: tensors[k] for k in saved.numbers["tensors"]}
+            return Committee(replace(shape, members=members), ordered).on(device)
+
+        learner = committee("learner.", len(active))
+        learner = learner.of_members(torch.arange(len(active)), learning=True)
+        optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay, members=len(active))
+        optimiser.count = saved.numbers["steps"]
+        optimiser.mean, optimiser.square = arrays["mean"].to(device), arrays["square"].to(device)
+        generator.set_state(arrays["generator"])
+        told = saved.numbers["attempt"], saved.numbers["epoch"]
+        losses_ = arrays["first"], arrays["best"], arrays["when"]
+        return cls(*told, committee("whole.", shape.members), learner, optimiser, active, *losses_)
+
+    def saved(self, generator: torch.Generator) -> Saved:
+        """Everything that the rest of training depends on."""
+        tensors = {f"whole.{name}": tensor for name, tensor in self.whole.tensors.items()}
+        tensors |= {f"learner.{name}": tensor for name, tensor in self.learner.tensors.items()}
+        tensors |= {"mean": self.optimiser.mean, "square": self.optimiser.square, "generator": generator.get_state()}
+        tensors |= {"active": self.active, "first": self.first, "best": self.best, "when": self.when}
+        numbers = {"attempt": self.attempt, "epoch": self.epoch, "steps": self.optimiser.count}
+        names = list(self.whole.tensors)
+        return Saved({k: v.detach().cpu().numpy() for k, v in tensors.items()}, {**numbers, "tensors": names})
+
+    def check(self, epoch: int, checks: Sequence[Check]) -> None:
+        """Keep members that are better than ever."""
+        now = _held_out(self.learner, [check.among(self.active) for check in checks])
+        if (now > self.first[self.active] + _EXPLODED).any():
+            raise _DivergedError("held-out loss", "the loss of patients left out exploded")
+        better = now < self.best[self.active]
+        improved = self.active[better]
+        self.whole.keep(improved, self.learner, better)
+        self.best[improved], self.when[improved], self.epoch = now[better], epoch, epoch
+
+    def drop_those_that_wait(self, patience: int) -> Tensor:
+        """Positions, among those that were learning, of the members that go on: others were not better for long."""
+        going = (self.epoch - self.when[self.active] < patience).nonzero()[:, 0]
+        if 0 < len(going) < len(self.active):
+            self.active = self.active[going]
+            self.learner = self.learner.of_members(going, learning=True)
+            self.optimiser = self.optimiser.of_members(self.learner.parameters(), going)
+        return going
+
+    @property
+    def history(self) -> History:
+        """What training did so far."""
+        return History(tuple(self.first.tolist()), tuple(self.best.tolist()), tuple(self.when.tolist()))
+
+
+def _run(
+    state: _State,
     batches: Sequence[Batch],
     checks: Sequence[Check],
     masks: Masks,
     recipe: Recipe,
     generator: torch.Generator,
     progress: Progress | None,
-) -> tuple[Committee, History]:
-    first = _held_out(whole, checks)
-    best, when = first.clone(), torch.zeros(len(first), dtype=torch.int64)
-    active = torch.arange(len(first))  # members still learning; the others are dropped from the tensors
-    learner, batches = whole.of_members(active, learning=True), list(batches)
-    optimiser = AdamW(learner.parameters(), decay=recipe.weight_decay)
-    for epoch in range(1, recipe.epochs + 1):
+    checkpoint: Checkpoint,
+) -> None:
+    """Epochs, with their checks, until no member is learning any more."""
+    if len(state.active) < len(state.first):
+        batches = [batch.of_members(state.active) for batch in batches]
+    alive = state.epoch > 0
+    for epoch in range(state.epoch + 1, recipe.epochs + 1):
         for number in torch.randperm(len(batches), generator=generator).tolist():
-            _step(learner, optimiser, batches[number], masks, recipe, generator)
+            norms = step(state.learner, state.optimiser, batches[number], masks, recipe, generator)
+            alive = alive or bool(norms.any())
+        if not alive:
+            raise TrainingError(
+                "dead network",
+                "no weight of any network has a gradient. Nothing distinguishes the training patients: look whether "
+                "they have any follow-up after the landmarks, and any event, with `osler describe`",
+            )
         if epoch % recipe.check_every:
             continue
-        now = _held_out(learner, [check.among(active) for check in checks])
-        better = now < best[active]
-        whole.keep(active[better], learner, better)
-        best[active[better]], when[active[better]] = now[better], epoch
+        state.check(epoch, checks)
+        going = state.drop_those_that_wait(recipe.patience)
+        if 0 < len(going) < len(batches[0].weight):
+            batches = [batch.of_members(going) for batch in batches]
+        if len(going) and epoch < recipe.epochs:
+            checkpoint.offer(lambda: state.saved(generator))
         if progress is not None:
             progress(epoch, recipe.epochs)
-        going = (epoch - when[active] < recipe.patience).nonzero()[:, 0]
         if not len(going):
             break
-        if len(going) < len(active):
-            active = active[going]
-            learner = learner.of_members(going, learning=True)
-            optimiser = optimiser.of_members(learner.parameters(), going)
-            batches = [batch.of_members(going) for batch in batches]
-    return whole, History(tuple(first.tolist()), tuple(best.tolist()), tuple(when.tolist()))
 
 
-def _step(
+def step(
     committee: Committee,
     optimiser: AdamW,
     batch: Batch,
     masks: Masks,
     recipe: Recipe,
     generator: torch.Generator,
-) -> None:
-    hazard, forecast = losses(committee, batch, _drawn(committee, batch, masks, recipe, generator))
+) -> Tensor:
+    """One step of every member on a batch; (E,) norms of their gradients before these are clipped."""
+    dropout = Dropout.draw(
+        committee.shape,
+        len(batch.last),
+        masks,
+        generator,
+        units=recipe.dropout,
+        inputs=recipe.input_dropout,
+        modalities=recipe.modality_dropout,
+    )
+    hazard, forecast = losses(committee, batch, dropout.on(batch.visits.device))
     loss = hazard.sum() + recipe.forecast_weight * forecast.sum()
-    if not torch.isfinite(loss):
-        raise _DivergedError("the loss is not finite")
     loss.backward()
-    gradients = [t.grad for t in committee.parameters() if t.grad is not None]
-    norm = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0).sqrt()
-    if not torch.isfinite(norm).all():
-        raise _DivergedError("a gradient is not finite")
-    factor = (_CLIP / norm.clamp_min(_CLIP)).view(-1, 1, 1)
-    for gradient in gradients:
-        gradient.mul_(factor)
-    optimiser.step(recipe.learning_rate)
+    norms = optimiser.step(recipe.learning_rate, most=_CLIP)
+    sums = torch.stack([loss.detach(), norms.sum()])
+    if not torch.isfinite(sums).all():
+        check = "gradient" if torch.isfinite(sums[0]) else "loss"
+        raise _DivergedError(check, f"a {check} is not finite")
+    return norms
 
 
-@dataclass(frozen=True, eq=False)
-class _Dropout:
-    """Multipliers (E, D, 1), (E, P, 1) of input weights, (E, R, M) of units; (E, 1, P) stand in for the absent."""
-
-    visit: Tensor
-    row: Tensor
-    absent: Tensor
-    units: Tensor
-
-
-def _drawn(committee: Committee, batch: Batch, masks: Masks, recipe: Recipe, generator: torch.Generator) -> _Dropout:
-    """Inputs are dropped for a member's whole batch at once, so that weights are masked and no (E, R, P) is made."""
-    E, M = committee.shape.members, committee.shape.head
-
-    def kept(share: float, *size: int) -> Tensor:
-        return (torch.rand(*size, generator=generator) >= share).float()
-
-    modality = torch.cat([kept(recipe.modality_dropout, E, masks.modalities), torch.ones(E, 1)], dim=1)
-    survive = 1.0 / (1.0 - recipe.input_dropout)
-    visit = kept(recipe.input_dropout, E, committee.shape.visit_inputs) * survive * modality[:, masks.visit_modality]
-    present = modality[:, masks.row_modality]
-    row = kept(recipe.input_dropout, E, committee.shape.row_inputs) * survive * present
-    absent = ((1 - present) * masks.absent).unsqueeze(1)
-    units = kept(recipe.dropout, E, len(batch.last), M) / (1.0 - recipe.dropout)
-    return _Dropout(visit.unsqueeze(2), row.unsqueeze(2), absent, units)
-
-
-def losses(committee: Committee, batch: Batch, dropout: _Dropout | None = None) -> tuple[Tensor, Tensor]:
+def losses(committee: Committee, batch: Batch, dropout: Dropout | None = None) -> tuple[Tensor, Tensor]:
     """(E,) hazard loss and (E,) forecast loss of a batch."""
     states = committee.states(batch.visits, batch.sizes, None if dropout is None else dropout.visit)
     level, slope = committee.head(
@@ -247,7 +301,7 @@ def losses(committee: Committee, batch: Batch, dropout: _Dropout | None = None) 
     )
     hazard = HazardLoss.apply(
         level * batch.gain + batch.offset,
-        slope * batch.gain,
+        slope * batch.gain + batch.drift,
         committee.tensors["base"] + batch.base,
         batch.exposure,
         batch.where,
@@ -258,20 +312,42 @@ def losses(committee: Committee, batch: Batch, dropout: _Dropout | None = None) 
     if not len(batch.origin):
         return hazard, torch.zeros_like(hazard)
     shift, spread = committee.ahead(states, batch.origin, batch.ahead)
-    spread = (batch.spread + spread).clamp(-5.0, 3.0)
-    z = (batch.target - batch.mean - shift) * torch.exp(-spread)
-    each = ((0.5 * z.square() + spread) * batch.known).sum(dim=2)
-    count = (batch.pair_weight * batch.known.sum(dim=1)).sum(dim=1).clamp_min(1.0)
-    return hazard, (each * batch.pair_weight).sum(dim=1) / count
+    residual = batch.target - batch.mean
+    return hazard, ForecastLoss.apply(shift, spread, residual, batch.spread, batch.known, batch.pair_weight)
 
 
 @torch.no_grad()
 def _held_out(committee: Committee, checks: Sequence[Check]) -> Tensor:
-    """(E,) hazard loss of each member on the patients it leaves out."""
-    out = torch.empty(committee.shape.members)
+    """(E,) hazard loss of each member on the patients it leaves out, on the processor; 0 where it leaves none out."""
+    out = torch.zeros(committee.shape.members)
     for check in checks:
         if len(check.members):
-            out[check.members] = losses(committee.of_members(check.members), check.batch)[0]
+            out[check.members] = losses(committee.of_members(check.members), check.batch)[0].cpu()
     if not torch.isfinite(out).all():
-        raise _DivergedError("the held-out loss is not finite")
+        raise _DivergedError("held-out loss", "the loss of patients left out is not finite")
     return out
+
+
+def _key(
+    shape: Shape,
+    batches: Sequence[Batch],
+    checks: Sequence[Check],
+    masks: Masks,
+    recipe: Recipe,
+    generator: Tensor,
+    device: torch.device,
+) -> str:
+    """Digest of everything that the outcome of training depends on."""
+
+    def arrays(item: Any) -> dict[str, Any]:
+        return {k: v.numpy() if isinstance(v, Tensor) else v for k, v in vars(item).items()}
+
+    return digest(
+        asdict(shape),
+        [arrays(batch) for batch in batches],
+        [(check.members.numpy(), arrays(check.batch)) for check in checks],
+        arrays(masks),
+        asdict(recipe),
+        generator.numpy(),
+        (device.type, torch.__version__, code_digest()),
+    )

@@ -21,6 +21,8 @@ __all__ = [
     "Switch",
     "bundle",
     "columns",
+    "fine",
+    "labelled_rows",
     "params",
     "shown_by",
     "theme",
@@ -115,6 +117,11 @@ def time_axis(last: float) -> tuple[float, str]:
     if last >= 2 * DAYS_PER["y"]:
         return DAYS_PER["y"], "Years"
     return (DAYS_PER["mo"], "Months") if last > 60 else (1.0, "Days")
+
+
+def fine(top: float) -> str:
+    """The format of an axis of risks: whole percentages unless the whole axis is below a few percent."""
+    return ".0%" if top >= 0.05 else ".1%"
 
 
 def legend(labels: Iterable[str]) -> dict[str, Any]:

@@ -209,8 +209,30 @@ def _further() -> tuple[Measure, ...]:
     )
 
 
+def _forecasts() -> tuple[Measure, ...]:
+    return (
+        Measure(
+            "coverage",
+            "Coverage",
+            "Share of the measurements that lay within their 90% band; it should be 90%.",
+            0.9,
+            0,
+            100.0,
+        ),
+        Measure(
+            "interval_score",
+            "Interval score",
+            "Width of the 90% band, and twenty times the distance of measurements outside it: narrow bands that hold. "
+            "Lower is better (Gneiting and Raftery, J Am Stat Assoc 2007;102:359-378).",
+            "low",
+            2,
+        ),
+        Measure("rmse", "RMSE", "Root mean squared error of the expected value. Lower is better.", "low", 2),
+    )
+
+
 MEASURES: dict[str, Measure] = {
-    measure.name: measure for measure in (*_discrimination(), *_accuracy(), *_calibration(), *_further())
+    measure.name: measure for measure in (*_discrimination(), *_accuracy(), *_calibration(), *_further(), *_forecasts())
 }
 
 

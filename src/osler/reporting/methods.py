@@ -207,10 +207,22 @@ def _parts(evaluated: Mapping[str, Any]) -> str:
             "In subgroups, a level is compared with all the other patients; p values are adjusted by Holm’s method "
             "over all levels and variables of one model, landmark, horizon and measure."
         )
+    if evaluated["availability"]:
+        told.append(
+            "Patients of whom the same modalities were known were judged apart, with their own weights of censoring. "
+            "Stated times to the event are conformal intervals from held-out predictions, censored patients counted by "
+            "inverse probability (Candès, Lei and Ren, J R Stat Soc B 2023;85:24-45); an event is counted on the side "
+            "of a bound on which it is known to lie, likewise weighted."
+        )
     if evaluated["optimism"]:
         told.append(
             "Apparent performance was corrected for optimism by the bootstrap (Harrell, Lee and Mark, Stat Med "
             "1996;15:361-387): everything was done anew in every sample, and what the models lost from the sample to "
             "the original patients was taken away."
+        )
+    if evaluated["forecasts"]:
+        told.append(
+            "Biomarkers were forecast at the times of held-out patients’ later visits, and scored on the scale on "
+            "which each is analysed; intervals take patients as clusters and hold the forecasts fixed."
         )
     return " ".join(told)

@@ -12,18 +12,19 @@ from osler.reporting.chart import (
     Chart,
     Switch,
     columns,
-    labelled_rows,
+    fine,
     legend,
     params,
     shown_by,
     time_axis,
 )
+from osler.reporting.drives_figures import drives_charts, visits_charts
 from osler.reporting.plan_figures import plan_charts
-from osler.reporting.words import capitalise, estimate, interval, percent, points, significant, spell
+from osler.reporting.words import capitalise, estimate, interval, percent, significant, spell
 
 __all__ = ["cause_colour", "patient_charts"]
 
-_FEW_COURSES, _FEW_DRIVERS = 9, 10
+_FEW_COURSES = 9
 #: From the event of interest on; neighbours differ in lightness too, for grey print.
 _CAUSES = (COLOURS["vermilion"], "#0B3F63", COLOURS["sky"], COLOURS["purple"], COLOURS["orange"], COLOURS["green"])
 _FREE = "#DCE2E8"
@@ -35,11 +36,12 @@ def cause_colour(cause: int) -> str:
 
 
 def patient_charts(summary: dict[str, Any]) -> dict[str, list[Chart]]:
-    """Charts by the section that shows them: "risk", "course", "drives", "plan"."""
+    """Charts by the section that shows them: "risk", "course", "drives", "visits", "plan"."""
     return {
         "risk": [] if summary["fixed"] else [_risk(summary), _ends(summary)],
         "course": [_course(summary, course, i) for i, course in enumerate(_leading(summary))],
-        "drives": _drives(summary),
+        "drives": drives_charts(summary),
+        "visits": visits_charts(summary),
         "plan": plan_charts(summary),
     }
 
@@ -66,7 +68,7 @@ def _risk(summary: dict[str, Any]) -> Chart:
     y = {
         "type": "quantitative",
         "scale": scale,
-        "axis": {"format": _fine(top), "title": "Predicted risk", "tickCount": 5},
+        "axis": {"format": fine(top), "title": "Predicted risk", "tickCount": 5},
     }
     patient, average = "this patient", "average patient"
     colour = {
@@ -120,11 +122,6 @@ def _risk(summary: dict[str, Any]) -> Chart:
 def _called(who: str) -> dict[str, str]:
     """Rows get a field "who" of our own words (never of data: it is an expression)."""
     return {"calculate": f"'{who}'", "as": "who"}
-
-
-def _fine(top: float) -> str:
-    """Whole percentages unless the whole axis is below a few percent."""
-    return ".0%" if top >= 0.05 else ".1%"
 
 
 def _risk_finding(summary: dict[str, Any], cause: dict[str, Any]) -> str:
@@ -268,80 +265,3 @@ def _course_finding(course: dict[str, Any]) -> str:
     if course["typical"] is not None:
         told.append(f"typical {significant(course['typical'])}")
     return capitalise("; ".join(told)) + "."
-
-
-def _drives(summary: dict[str, Any]) -> list[Chart]:
-    """From the typical patient's risk to this patient's, one variable at a time."""
-    drives = summary["drives"]
-    if drives is None or not drives["rows"]:
-        return []
-    leading, rest = drives["rows"][:_FEW_DRIVERS], drives["rows"][_FEW_DRIVERS:]
-    steps = [(row["label"], f"{row['value']} (typical: {row['typical']})", row["contribution"]) for row in leading]
-    if rest:
-        steps.append((f"{len(rest)} others", "", sum(row["contribution"] for row in rest)))
-    level, data = drives["typical"], []
-    data.append(_bar(0, "Typical patient", "", 0.0, level, "total", percent(level)))
-    for i, (label, value, contribution) in enumerate(steps, 1):
-        kind = "raises" if contribution > 0 else "lowers"
-        data.append(_bar(i, label, value, level, level + contribution, kind, f"{points(contribution)} points"))
-        level += contribution
-    data.append(_bar(len(steps) + 1, "This patient", "", 0.0, drives["patient"], "total", percent(drives["patient"])))
-    kinds = {"raises": COLOURS["vermilion"], "lowers": COLOURS["blue"], "total": "#5B6673"}
-    names = {"raises": "raises the risk", "lowers": "lowers the risk"}
-    for row in data:
-        row["kind"] = names.get(row["kind"], row["kind"])
-    colour = {
-        "field": "kind",
-        "type": "nominal",
-        "scale": {"domain": [*names.values(), "total"], "range": list(kinds.values())},
-        "legend": {"title": None, "values": list(names.values())},
-    }
-    y = labelled_rows(170)
-    ends = [row[key] for row in data for key in ("start", "end")]
-    scale = {"domain": [min(0.0, *ends), max(ends) * 1.14 or 0.01], "nice": False}
-    x = {
-        "type": "quantitative",
-        "scale": scale,
-        "axis": {"format": _fine(max(ends)), "title": f"Risk of {summary['event']}", "tickCount": 5},
-    }
-    tooltip = [
-        {"field": "label", "title": "Variable"},
-        {"field": "value", "title": "Value"},
-        {"field": "told", "title": "Contribution"},
-    ]
-    spec = {
-        "data": {"values": data},
-        "params": [{"name": "labels", "value": [row["label"] for row in data]}],
-        "width": WIDTH,
-        "height": 28 * len(data),
-        "layer": [
-            {
-                "mark": {"type": "bar", "height": 17},
-                "encoding": {
-                    "y": y,
-                    "x": {"field": "start", **x},
-                    "x2": {"field": "end"},
-                    "color": colour,
-                    "tooltip": tooltip,
-                },
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 6, "fontSize": 12},
-                "encoding": {"y": y, "x": {"field": "high", **x}, "text": {"field": "short"}},
-            },
-        ],
-    }
-    first = leading[0]
-    verb = "raises" if first["contribution"] > 0 else "lowers"
-    finding = (
-        f"From {percent(drives['typical'])} for the typical patient to {percent(drives['patient'])}: most of all, "
-        f"{first['label']} ({first['value']}; typical: {first['typical']}) {verb} the risk by "
-        f"{points(abs(first['contribution']), plus=False)} points."
-    )
-    return [Chart(id="drives", spec=spec, title="", finding=finding)]
-
-
-def _bar(row: int, label: str, value: str, start: float, end: float, kind: str, told: str) -> dict[str, Any]:
-    ends = {"start": start, "end": end, "high": max(start, end)}
-    short = told.removesuffix(" points")
-    return {"row": row, "label": label, "value": value, "kind": kind, "told": told, "short": short, **ends}

@@ -12,6 +12,7 @@ import pandas as pd
 from osler.cohort.cohort import Cohort, Patient
 from osler.models.base import RiskModel
 from osler.models.explain import explain
+from osler.models.explain_visits import explain_visits
 from osler.models.image_saliency import SalientImage, salient_images
 from osler.planning import plan as make_plan
 from osler.reporting.patient_figures import cause_colour, patient_charts
@@ -46,6 +47,7 @@ def write_patient_report(
     at: float | str,
     plan: Any = None,
     explanation: Any = None,
+    visit_explanation: Any = None,
     forecast: pd.DataFrame | None = None,
     images: Sequence[SalientImage] | None = None,
     horizons: Sequence[float | str] | None = None,
@@ -63,6 +65,7 @@ def write_patient_report(
         plan: a Plan, or its ``to_dict()``; its horizon becomes the headline's.
         explanation: an Explanation for the headline's horizon, or its frame: modality, variable, label, value and
             typical (text), contribution (absolute risk).
+        visit_explanation: a VisitExplanation for the headline's horizon.
         forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper".
         images: what ``salient_images`` found in the patient's images; None when it was not asked.
         horizons: how far ahead; by default those of the model's question. The longest is the headline.
@@ -83,6 +86,7 @@ def write_patient_report(
         at=at,
         plan=plan,
         explanation=explanation,
+        visit_explanation=visit_explanation,
         forecast=forecast,
         horizons=horizons,
         run=run,
@@ -106,7 +110,7 @@ def report_patient(
     run: Mapping[str, Any] | None = None,
     as_of: str | None = None,
 ) -> Path:
-    """The whole report of one patient: risk, what drives it, forecast where a model makes one, plan where declared.
+    """The whole report of one patient: risk, what drives it and since when, forecast and plan where there are any.
 
     Args:
         path: the file to write.
@@ -131,6 +135,7 @@ def report_patient(
         at=at,
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
+        visit_explanation=explain_visits(model, patient, at, horizon=horizon),
         forecast=_forecast(forecaster or model, patient, at, horizon),
         images=salient_images(model, patient, at) if saliency else None,
         run=run,

@@ -12,6 +12,7 @@ from osler.cohort.cohort import Cohort, Patient, Variable
 from osler.cohort.landmark import Landmark
 from osler.errors import UsageError
 from osler.models.base import RiskModel
+from osler.reporting.drives import drives, drives_by_visit
 from osler.reporting.provenance import provenance
 from osler.reporting.table_one import modality_label
 from osler.reporting.words import ABSENT, known, long, moments, of_people, percent, significant, since, unit
@@ -33,6 +34,7 @@ def patient_summary(
     at: float | str,
     plan: Any = None,
     explanation: Any = None,
+    visit_explanation: Any = None,
     forecast: pd.DataFrame | None = None,
     horizons: Sequence[float | str] | None = None,
     run: Mapping[str, Any] | None = None,
@@ -71,7 +73,8 @@ def patient_summary(
         "known": _known(landmark, model),
         "course": _course(landmark, model, forecast),
         "has_forecast": forecast is not None and len(forecast) > 0,
-        "drives": _drives(explanation, _one(curve.risk(headline)), patient.cohort),
+        "drives": drives(explanation, _one(curve.risk(headline)), patient.cohort),
+        "visits": drives_by_visit(visit_explanation, patient.cohort),
         "missing": _missing(landmark),
         "plan": told,
         "limits": _limits(model, curve, cohort),
@@ -259,39 +262,6 @@ def _later(part: pd.DataFrame, now: float) -> list[dict[str, float]]:
         {"time": now + float(row["time"]), **{key: float(row[key]) for key in ("mean", "lower", "upper")}}
         for row in part.sort_values("time").to_dict("records")
     ]
-
-
-def _drives(explanation: Any, risk: float, cohort: Cohort) -> dict[str, Any] | None:
-    """Contributions to the difference from the typical patient, the largest first, and their sums by modality."""
-    frame = getattr(explanation, "frame", explanation)
-    if frame is None:
-        return None
-    rows: list[dict[str, Any]] = [
-        {
-            **{key: str(row[key]) for key in ("modality", "variable", "label")},
-            **{key: _spoken(str(row[key]), cohort.variables.get(row["variable"])) for key in ("value", "typical")},
-            "contribution": float(row["contribution"]),
-            "error": float(row.get("error", 0.0)),
-        }
-        for row in frame.to_dict("records")
-    ]
-    rows.sort(key=lambda row: -abs(row["contribution"]))
-    total = sum(row["contribution"] for row in rows)
-    by_modality: dict[str, float] = {}
-    for row in rows:
-        by_modality[row["modality"]] = by_modality.get(row["modality"], 0.0) + row["contribution"]
-    return {
-        "rows": rows,
-        "modalities": sorted(by_modality.items(), key=lambda item: -abs(item[1])),
-        "typical": float(getattr(explanation, "typical_risk", risk - total)),
-        "patient": float(getattr(explanation, "patient_risk", risk)),
-        "sampled": any(row["error"] > 0 for row in rows),
-    }
-
-
-def _spoken(told: str, variable: Variable | None) -> str:
-    """A value with its unit as people write it."""
-    return told.replace(f" {variable.unit}", f" {unit(variable.unit)}") if variable and variable.unit else told
 
 
 def _missing(landmark: Landmark) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from osler.reporting.calibration_figures import calibration_charts
 from osler.reporting.chart import Chart
 from osler.reporting.decision_figures import decision_charts
 from osler.reporting.dots import dot, dots, told
+from osler.reporting.forecast_figures import forecast_charts
+from osler.reporting.importance_figures import importance_charts
 from osler.reporting.incidence_figures import incidence_charts
 from osler.reporting.measures import MEASURES, Measure, measure_of
 from osler.reporting.optimism_figures import optimism_charts
@@ -31,6 +33,8 @@ def study_charts(summary: dict[str, Any]) -> dict[str, list[Chart]]:
         "calibration": calibration_charts(summary),
         "usefulness": decision_charts(summary),
         "added": added_charts(summary),
+        "importance": importance_charts(summary),
+        "forecasts": forecast_charts(summary),
         "subgroups": subgroup_charts(summary),
         "optimism": optimism_charts(summary),
     }

@@ -11,12 +11,15 @@ from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.errors import UsageError
 from osler.reporting.added_value import added_cells, added_sentences
+from osler.reporting.availability import availability_cells
 from osler.reporting.averages import average_cells, optimism_cells
 from osler.reporting.calibration import calibration_cells, calibration_measures, smooth_cells
 from osler.reporting.cells import shown
 from osler.reporting.comparison import cells, comparisons
 from osler.reporting.follow_up import follow_up
+from osler.reporting.forecasts import forecasts_told
 from osler.reporting.frames import given
+from osler.reporting.importance import importance_told
 from osler.reporting.limits import limits
 from osler.reporting.methods import methods
 from osler.reporting.participants import participant_flow
@@ -53,7 +56,12 @@ def study_summary(
     added: pd.DataFrame | None = None,
     added_differences: pd.DataFrame | None = None,
     added_verdict: Sequence[Mapping[str, Any]] | None = None,
+    importance: pd.DataFrame | None = None,
+    agreement: pd.DataFrame | None = None,
     optimism: pd.DataFrame | None = None,
+    forecasts: pd.DataFrame | None = None,
+    forecast_differences: pd.DataFrame | None = None,
+    availability: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the study report says. See ``write_study_report`` for the arguments.
 
@@ -82,7 +90,10 @@ def study_summary(
         "calibration_measures": calibration_measures(told),
         "added": added_cells(given(added), added_differences, added_verdict, labels, config.models),
         "subgroups": subgroup_cells(given(subgroups), subgroup_differences, told_first, variables),
+        "availability": availability_cells(given(availability), told_first),
+        "importance": importance_told(importance, agreement, labels, told_first, cohort),
         "optimism": optimism_cells(given(optimism), labels, config.models),
+        "forecasts": forecasts_told(forecasts, forecast_differences, labels, variables, config.horizons),
     }
     return {
         "title": cohort.name,
