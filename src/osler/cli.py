@@ -177,7 +177,7 @@ def diagnose(
     read = read_cohort(cohort, root, vectors=folder / "vectors")
     changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
     asked = {name: value for name, value in changes.items() if value is not None}
-    config = _configured(read.question or DiagnosisConfig(), asked)
+    config = _configured(read.question or DiagnosisConfig.model_validate({}), asked)
     options: dict[str, Any] = {"prior_shift": prior_shift, "shares": _shares(shares), "saliency": saliency}
     with Bar() as bar:
         result = DiagnosisStudy(read, config, folder=folder, workers=workers, progress=bar, **options).run()
