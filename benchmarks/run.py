@@ -28,6 +28,7 @@ PARTS = {
     "refitting": ("refitting.py",),
     "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "availability": ("availability.py", "--trained"),
     "genomics": ("genomics.py", "--data", "{data}"),
 }
 
