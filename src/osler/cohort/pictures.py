@@ -180,8 +180,9 @@ def _labelled(reading: Reading, spec: ImagesSpec, name: str) -> Pictures | None:
     at = reading.place(np.array(archive.identifiers, dtype=object), spec.extra, spec.name, name)
     order = np.argsort(at, kind="stable")
     order = order[at[order] >= 0]
-    limits, size = reading.folder.limits, (spec.size[-2], spec.size[-1])
-    pixels = reading.findings.attempt(lambda: archive.pixels(size, spec.channels, limits, order))
+    limits = reading.folder.limits
+    height, width = spec.size[-2:]
+    pixels = reading.findings.attempt(lambda: archive.pixels((height, width), spec.channels, limits, order))
     return None if pixels is None else _pictures(spec, at[order], np.zeros(len(order)), pixels)
 
 
