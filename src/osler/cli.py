@@ -170,6 +170,7 @@ def diagnose(
     """
     from osler.cohort.tables import read_cohort
     from osler.config import DiagnosisConfig
+    from osler.diagnosis.prior_shift import parse_shares
     from osler.diagnosis.study import DiagnosisStudy
     from osler.terminal import Bar
 
@@ -177,8 +178,8 @@ def diagnose(
     read = read_cohort(cohort, root, vectors=folder / "vectors")
     changes = {"models": models and tuple(models.split(",")), "folds": folds, "repeats": repeats, "seed": seed}
     asked = {name: value for name, value in changes.items() if value is not None}
-    config = _configured(read.question or DiagnosisConfig(), asked)
-    options: dict[str, Any] = {"prior_shift": prior_shift, "shares": _shares(shares), "saliency": saliency}
+    config = _configured(read.question or DiagnosisConfig.model_validate({}), asked)
+    options: dict[str, Any] = {"prior_shift": prior_shift, "shares": parse_shares(shares), "saliency": saliency}
     with Bar() as bar:
         result = DiagnosisStudy(read, config, folder=folder, workers=workers, progress=bar, **options).run()
     _print_diagnosis(result)
@@ -205,11 +206,12 @@ def classify(
 ) -> None:
     """Class probabilities of every patient, by pseudonym; tells whether class shares differ from those of training."""
     from osler.cohort.tables import read_cohort
+    from osler.diagnosis.prior_shift import parse_shares
     from osler.diagnosis.scoring import classify as classify_cohort
     from osler.diagnosis.shift import told_shift
     from osler.diagnosis.store import load_classifier
 
-    fitted, asked = load_classifier(model), _shares(shares)
+    fitted, asked = load_classifier(model), parse_shares(shares)
     patients = read_cohort(cohort, root, outcome=False)
     found = classify_cohort(fitted, patients, out, prior_shift=prior_shift, shares=asked)
     typer.echo(f"Wrote probabilities of {len(patients)} patients to {out}.")
@@ -350,26 +352,6 @@ def _configured(config: Any, changes: dict[str, Any]) -> Any:
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UsageError(f"the study cannot be run as asked: {wrong}") from None
-
-
-def _shares(text: str | None) -> dict[str, float] | None:
-    """Class shares from "normal=0.9,pneumonia=0.1"."""
-    from osler.errors import UsageError
-
-    if text is None:
-        return None
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, sign, number = part.rpartition("=")
-        try:
-            found[name.strip()] = float(number)
-        except ValueError:
-            sign = ""
-        if not sign or not name.strip():
-            raise UsageError(
-                f"shares are written as class=share, separated by commas, such as a=0.9,b=0.1; found {part!r}"
-            )
-    return found
 
 
 def _name(cohort: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Curves:
             no model predicted, are not among them.
         fold: (n,) fold in which each was held out.
         incidence: label -> (n, K, T) on the grid of the question.
+        bounds: label -> (n, 2) days between which the first event comes, by models that state them
+            (``RiskModel.event_times``).
     """
 
     repeat: int
@@ -48,6 +50,7 @@ class Curves:
     patient: NDArray[np.int64]
     fold: NDArray[np.int64]
     incidence: dict[str, NDArray[np.float64]]
+    bounds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,18 @@ def gather(config: StudyConfig, fitted: Fitted, labels: Mapping[str, Variant]) -
         folds = [fold for other, fold in pairs if other == repeat]
         for i, landmark in enumerate(config.landmarks):
             incidence: dict[str, NDArray[np.float64]] = {}
+            bounds: dict[str, NDArray[np.float64]] = {}
             for label, variant in labels.items():
                 parts = [fitted[variant, repeat, fold] for fold in folds]
                 patient = np.concatenate([part[f"patient{i}"] for part in parts])
                 order = np.argsort(patient)
                 incidence[label] = np.concatenate([part[f"incidence{i}"] for part in parts])[order]
+                stated = [part[f"bounds{i}"] for part in parts if f"bounds{i}" in part]
+                if sum(map(len, stated)) == len(order):
+                    bounds[label] = np.concatenate([np.empty((0, 2)), *stated])[order]
                 held = np.repeat(folds, [len(part[f"patient{i}"]) for part in parts])[order]
             if incidence:
-                gathered.append(Curves(repeat, landmark, patient[order], held.astype(np.int64), incidence))
+                gathered.append(Curves(repeat, landmark, patient[order], held.astype(np.int64), incidence, bounds))
     return gathered
 
 

@@ -142,11 +142,13 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
     arrays: dict[str, NDArray[Any]] = {}
     for i, landmark in enumerate(config.landmarks):
         arrays[f"patient{i}"] = split.test[held_out.outcome.time > landmark]
-        arrays[f"incidence{i}"] = (
-            model.predict(held_out, at=landmark).incidence
-            if len(arrays[f"patient{i}"])
-            else np.zeros((0, len(model.causes_), len(config.question.grid)))
-        )
+        arrays[f"incidence{i}"] = np.zeros((0, len(model.causes_), len(config.question.grid)))
+        if len(arrays[f"patient{i}"]):
+            curve = model.predict(held_out, at=landmark)
+            arrays[f"incidence{i}"] = curve.incidence
+            bounds = model.event_times(curve)
+            if bounds is not None:
+                arrays[f"bounds{i}"] = np.column_stack(bounds)
     seconds = time.perf_counter() - began
     if patients := _explains(config, variant, split):
         arrays |= _contributions(model, seen, config, patients)
@@ -192,7 +194,8 @@ def _save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
 
 
 def read_fold(path: Path) -> dict[str, Any]:
-    """What ``fit_fold`` wrote: patient and incidence of each landmark by number; seconds, notes, settings, trace.
+    """What ``fit_fold`` wrote: patient, incidence and, where the model states them, bounds of the time to the event at
+    each landmark, by number; seconds, notes, settings, trace.
 
     Where the fit explained risks, also "contribution" and "differs" of ``osler.models.importance.Contributions``.
     """

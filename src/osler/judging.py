@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from osler.cohort.availability import available, pattern_names
 from osler.cohort.cohort import Cohort, Variable
 from osler.config import StudyConfig, Subgroup
 from osler.engine import run_tasks
 from osler.evaluation import Evaluation, combine, evaluate
 from osler.evaluation.added_value import AddedValue, added_value
+from osler.evaluation.availability import AVAILABILITY, AVAILABILITY_MEASURES, coverage_rows
 from osler.evaluation.censoring import CensoringModel
 from osler.evaluation.censoring_cox import CoxCensoring
 from osler.evaluation.levels import cut
@@ -40,6 +42,8 @@ class Findings:
     Attributes:
         evaluation: of every model, landmark and horizon.
         subgroups, subgroup_differences, added, added_differences: frames; empty where nothing was asked.
+        availability: measures by pattern of modalities known at the landmark (``osler.evaluation.availability``); empty
+            where all patients have the same.
         added_verdict: sentences on each kind of data: landmark, horizon, model, added, sentence, verdict.
     """
 
@@ -49,11 +53,12 @@ class Findings:
     added: pd.DataFrame
     added_differences: pd.DataFrame
     added_verdict: list[dict[str, Any]]
+    availability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Subgroups and added value by name."""
-        names = ("subgroups", "subgroup_differences", "added", "added_differences")
+        """Subgroups, added value and availability by name."""
+        names = ("subgroups", "subgroup_differences", "added", "added_differences", "availability")
         return {name: getattr(self, name) for name in names}
 
 
@@ -84,6 +89,9 @@ def judge(
         tasks.append((_models, ("models", i), here, config))
         if config.subgroups:
             tasks.append((_subgroups, ("subgroups", i), here, config, _groups(cohort, config, landmark, here.patient)))
+        patterns = pattern_names(available(cohort.at(landmark)))[np.isin(cohort.at(landmark).patient, here.patient)]
+        if len(np.unique(patterns)) > 1:
+            tasks.append((_availability, ("availability", i), here, config, patterns))
         for model, climbed in (ladders or {}).items():
             part = _Landmark.of(cohort, config, [part for part in climbed if part.landmark == landmark], landmark)
             told = [(step.text, step.added) for step in steps if step.model == model]
@@ -112,6 +120,7 @@ def _gathered(found: dict[Any, Any]) -> Findings:
         added=_stacked([each.added for each in added]),
         added_differences=_stacked([each.added_differences for each in added]),
         added_verdict=[row for each in added for row in each.verdict],
+        availability=_stacked([found[key] for key in sorted(found) if key[0] == "availability"]),
     )
 
 
@@ -122,7 +131,7 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Landmark:
-    """The patients judged at one landmark: outcome since then, risks (R, n, T) by label, folds (R, n)."""
+    """The patients judged at one landmark: outcome since then, risks (R, n, T) and bounds (R, n, 2) by label, folds."""
 
     landmark: float
     patient: NDArray[np.int64]
@@ -131,6 +140,7 @@ class _Landmark:
     risks: dict[str, Floats]
     folds: NDArray[np.int64]
     censoring: CensoringModel | None
+    bounds: dict[str, Floats]
 
     @classmethod
     def of(cls, cohort: Cohort, config: StudyConfig, parts: Sequence[Curves], landmark: float) -> _Landmark:
@@ -139,9 +149,11 @@ class _Landmark:
         assert all(np.array_equal(part.patient, patient) for part in parts), "repeats predict for the same patients"
         outcome = cohort.outcome.take(patient).since(landmark)
         risks = {name: np.stack([part.incidence[name][:, 0] for part in parts]) for name in parts[0].incidence}
+        stated = [name for name in parts[0].bounds if all(name in part.bounds for part in parts)]
+        bounds = {name: np.stack([part.bounds[name] for part in parts]) for name in stated}
         folds = np.stack([part.fold for part in parts])
         model = CoxCensoring(_covariates(cohort, config.censoring)[patient]) if config.censoring else None
-        return cls(landmark, patient, outcome.time, outcome.event, risks, folds, model)
+        return cls(landmark, patient, outcome.time, outcome.event, risks, folds, model, bounds)
 
 
 def _models(here: _Landmark, config: StudyConfig) -> Evaluation:
@@ -178,6 +190,30 @@ def _subgroups(here: _Landmark, config: StudyConfig, groups: Mapping[str, Any]) 
         landmark=here.landmark,
         censoring=here.censoring,
     )
+
+
+def _availability(here: _Landmark, config: StudyConfig, patterns: NDArray[np.object_]) -> pd.DataFrame:
+    """Measures in every pattern of modalities, and how often intervals hold the time to the event."""
+    judged = evaluate_subgroups(
+        here.time,
+        here.event,
+        here.risks,
+        {AVAILABILITY: patterns},
+        times=config.question.grid,
+        horizons=config.horizons,
+        measures=AVAILABILITY_MEASURES,
+        folds=here.folds,
+        level=config.confidence,
+        landmark=here.landmark,
+        censoring=here.censoring,
+    )
+    held = [
+        coverage_rows(
+            here.time, here.event, bounds, patterns, landmark=here.landmark, model=name, level=config.confidence
+        )
+        for name, bounds in here.bounds.items()
+    ]
+    return _stacked([judged.metrics, *held])
 
 
 def _added(here: _Landmark, config: StudyConfig, model: str, steps: Sequence[tuple[str, str]]) -> AddedValue:

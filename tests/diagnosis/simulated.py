@@ -28,11 +28,14 @@ def columns_cohort(n: int, seed: int, classes: int = 2) -> tuple[Cohort, np.ndar
 
 
 def picture_cohort(n: int, seed: int, share: float = 0.5) -> Cohort:
-    """Pictures of noise, those of class "lesion" with a small bright blob at a place of its own."""
+    """Pictures of noise; nine in ten of class "lesion" and one in ten others have a bright blob at a place of its own.
+
+    Within a class pictures are alike whatever its share, so that a change of ``share`` is a pure prior shift.
+    """
     rng = np.random.default_rng(seed)
     label = (rng.random(n) < share).astype(np.int64)
     pixels = rng.normal(0.4, 0.1, (n, 1, SIDE, SIDE))
-    for i in np.flatnonzero(label):
+    for i in np.flatnonzero(rng.random(n) < np.where(label == 1, 0.9, 0.1)):
         y, x = rng.integers(2, SIDE - 4, 2)
         pixels[i, 0, y : y + 3, x : x + 3] += 0.35
     pixels += 0.4 - pixels.mean(axis=(1, 2, 3), keepdims=True)  # mean brightness tells nothing

@@ -112,6 +112,19 @@ def test_a_block_of_noise_is_shrunk_away_and_a_block_of_signal_is_not():
     assert cause.beta[0] > 0.6
 
 
+def test_a_doubted_block_of_noise_says_less():
+    spreads = []
+    for doubted in ((), ("noise",)):
+        said = []
+        for seed in range(4):
+            X, outcome = _data(200, seed=seed, noise=40)
+            seen, patient, blocks = follow_up(outcome, EDGES), np.arange(200), _blocks(X.shape[1], 40)
+            fit = fit_ridge(X, blocks, blocks, seen, steps(EDGES), patient, patient * 0, 2, doubted=doubted)
+            said.append((X[:, blocks["noise"]] @ fit.causes[0].beta[blocks["noise"]]).std())
+        spreads.append(np.mean(said))
+    assert spreads[1] < 0.7 * spreads[0]
+
+
 def test_coefficients_behind_held_out_predictors_never_saw_the_patient():
     X, outcome = _data(300, seed=2)
     patient = np.arange(300)

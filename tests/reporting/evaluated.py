@@ -73,6 +73,7 @@ def evaluated(
         "added": added,
         "added_differences": gains,
         "added_verdict": verdicts,
+        "availability": _availability(places, list(config.models)),
         "optimism": pd.DataFrame([row for place in places for row in _optimism(place, skill)]),
     }
 
@@ -170,6 +171,14 @@ def _subgroups(
                         if not small:
                             apart.append({**here, **spread(2 * gain * (k - 0.5), 0.03), **chance})
     return pd.DataFrame(rows), pd.DataFrame(apart)
+
+
+def _availability(places: list[Row], models: list[str]) -> pd.DataFrame:
+    patterns = {"Modalities known": (("record + visits", 250, 70), ("record, no visits", 45, 12))}
+    frame = _subgroups(places, models, patterns)[0]
+    held = frame.drop_duplicates(["landmark", "level", "model"]).assign(horizon=np.nan, measure="event_time_coverage")
+    held = held[held["model"] == models[-1]].assign(value=0.913, lower=0.88, upper=0.94)
+    return pd.concat([frame, held], ignore_index=True)
 
 
 def _added(

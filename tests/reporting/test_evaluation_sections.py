@@ -13,6 +13,7 @@ from pages import CONFIG, RUN, Page, choice, frames, study_cohort
 
 from osler.config import StudyConfig
 from osler.reporting import write_study_report
+from osler.reporting.availability import availability_cells
 from osler.reporting.calibration import curve_finding
 from osler.reporting.comparison import compared
 from osler.reporting.measures import MEASURES, measure_of
@@ -21,7 +22,7 @@ from osler.reporting.study_summary import study_summary
 from osler.reporting.subgroups import probability, subgroup_cells
 from osler.reporting.usefulness import decision_cells, useful_at
 
-NEW = {"usefulness", "added", "forecasts", "subgroups", "averages", "optimism"}
+NEW = {"usefulness", "added", "forecasts", "subgroups", "availability", "averages", "optimism"}
 PLACE = {"landmark": 0.0, "horizon": 730.5}
 
 
@@ -317,3 +318,29 @@ def test_measures_that_cannot_be_had_leave_a_page_that_stands(cohort, tmp_path):
     assert "usefulness" not in _sections(page)
     assert not re.search(r"\b(nan|None|inf|undefined|NaN)\b", page.words)
     assert all(all(chart["findings"].values()) for chart in json.loads(page.data) if chart["switches"])
+
+
+def test_what_is_known_of_patients_has_its_own_section(study_page):
+    section = study_page.source.split('<section id="availability">')[1].split("</section>")[0]
+    assert "record, no visits" in section
+    cells = availability_cells(evaluated()["availability"], "recurrent")
+    assert {cell["model"] for cell in cells} == {"recurrent"}
+    assert [row["n"] for row in cells[0]["rows"]] == ["250", "45"]
+    assert set(cells[0]["measures"]) == {"auc", "integrated_brier", "ipa"}
+    assert cells[0]["held"]
+    assert cells[0]["rows"][0]["held"]["value"] == 0.913
+    silent = availability_cells(evaluated()["availability"], "cox")
+    assert not silent[0]["held"]
+    assert availability_cells(pd.DataFrame(), "cox") == []
+
+
+def test_small_patterns_are_withheld():
+    found = evaluated()["availability"]
+    small = found["level"] == "record, no visits"
+    found.loc[small, "suppressed"] = True
+    found.loc[small, ["n", "events"]] = np.nan
+    row = availability_cells(found, "recurrent")[0]["rows"][1]
+    assert row["withheld"]
+    assert row["n"] == "withheld"
+    assert row["held"] is None
+    assert set(row["values"].values()) == {None}

@@ -166,7 +166,7 @@ class Cohort:
         genomics = {k: (v.kind, v.features, v.values, v.sets) for k, v in self.genomics.items()}
         outcome = None if self.outcome is None else (self.outcome.time, self.outcome.event, self.outcome.causes)
         variables = {k: repr(v) for k, v in self.variables.items()}
-        parts = [self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome]
+        parts: list[Any] = [self.name, self.patients, self.record, self.visits, variables, genomics, images, outcome]
         if self.diagnosis is not None:
             parts.append((self.diagnosis.name, self.diagnosis.classes, self.diagnosis.label, self.diagnosis.positive))
         return digest(*parts)

@@ -181,7 +181,8 @@ def _labelled(reading: Reading, spec: ImagesSpec, name: str) -> Pictures | None:
     order = np.argsort(at, kind="stable")
     order = order[at[order] >= 0]
     limits = reading.folder.limits
-    pixels = reading.findings.attempt(lambda: archive.pixels(spec.size, spec.channels, limits, order))
+    height, width = spec.size[-2:]
+    pixels = reading.findings.attempt(lambda: archive.pixels((height, width), spec.channels, limits, order))
     return None if pixels is None else _pictures(spec, at[order], np.zeros(len(order)), pixels)
 
 

@@ -45,6 +45,8 @@ class ImageCommittee:
         centre, spread: of the training pixels.
         networks: one for each part of the patients.
         stopped: rounds after which each was best.
+        unit: spread of the scores of training images, by which all scores are divided: a penalty that suits columns of
+            spread one then suits them too, and networks that are too sure of themselves are believed no more.
     """
 
     shape: tuple[int, ...]
@@ -56,6 +58,7 @@ class ImageCommittee:
     spread: float = 1.0
     networks: tuple[PixelNetwork, ...] = ()
     stopped: tuple[int, ...] = ()
+    unit: float = 1.0
 
     def fit(self, pixels: NDArray[np.float32], label: Ints, part: Ints, seed: int) -> Floats:
         """Train, and return (m, P') scores of the training images by the network that did not see their patient.
@@ -93,12 +96,13 @@ class ImageCommittee:
             if len(held_out):
                 scores[held_out] = contrasts(say_of(network, images[held_out]).numpy())
         self.networks, self.stopped = tuple(networks), tuple(stopped)
-        return scores
+        self.unit = max(float(scores.std()), 1e-6)
+        return scores / self.unit
 
     def scores(self, pixels: NDArray[np.float32]) -> Floats:
         """(E, m, P') scores of new images by each of E networks; each image by itself, to the bit."""
         images = self._scaled(pixels)
-        return np.stack([contrasts(say_of(network, images).numpy()) for network in self.networks])
+        return np.stack([contrasts(say_of(network, images).numpy()) for network in self.networks]) / self.unit
 
     def _network(self, generator: torch.Generator) -> PixelNetwork:
         kind = {"widths": _WIDTHS, "smallest": _SMALLEST}
@@ -124,6 +128,7 @@ class ImageCommittee:
             "spread": self.spread,
             "networks": weights,
             "stopped": list(self.stopped),
+            "unit": self.unit,
         }
 
     @classmethod
@@ -139,6 +144,7 @@ class ImageCommittee:
             centre=state["centre"],
             spread=state["spread"],
             stopped=tuple(state["stopped"]),
+            unit=state["unit"],
         )
         networks = []
         for weights in state["networks"]:

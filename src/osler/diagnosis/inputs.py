@@ -66,5 +66,5 @@ def coarse_pixels(values: NDArray[np.float32]) -> NDArray[np.float32]:
             width = np.diff(np.append(edges, side)).astype(np.float32)
             shape = [1] * values.ndim
             shape[axis] = len(edges)
-            values = np.add.reduceat(values, edges, axis=axis) / width.reshape(shape)
+            values = np.asarray(np.add.reduceat(values, edges, axis=axis) / width.reshape(shape), dtype=np.float32)
     return values.reshape(len(values), int(np.prod(values.shape[1:])))

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 #: Penalties tried, as the inverse variance of a coefficient's normal prior, for columns of spread about one.
-PENALTIES = tuple(float(10.0**k) for k in np.arange(-1.0, 4.01, 0.5))
+PENALTIES = tuple(float(10.0**k) for k in np.arange(0.0, 4.01, 0.5))
 _FACTORS = (0.1, 10.0)  # by which the penalty of one group is moved at a time
 _PASSES = 2
 _LEAST_GAIN = 1e-4  # of the mean held-out log-likelihood, for which one penalty is given up for another
@@ -70,7 +70,8 @@ class MultinomialRidge:
             before = score
             for g in range(len(every)):
                 for factor in _FACTORS:
-                    values = [value * factor if i == g else value for i, value in enumerate(best)]
+                    moved = float(np.clip(best[g] * factor, PENALTIES[0], PENALTIES[-1]))
+                    values = [moved if i == g else value for i, value in enumerate(best)]
                     now, parts = tried(spread(values))
                     if now > score + _LEAST_GAIN:
                         score, held_out, best = now, parts, values

@@ -19,7 +19,7 @@ from scipy.stats import chi2
 
 from osler.errors import UsageError
 
-__all__ = ["PriorShift", "estimate_shares", "given_shares", "rescale"]
+__all__ = ["PriorShift", "estimate_shares", "given_shares", "parse_shares", "rescale"]
 
 Floats = NDArray[np.float64]
 _ROUNDS, _CLOSE = 10_000, 1e-10
@@ -107,6 +107,24 @@ def given_shares(shares: Mapping[str, float], classes: tuple[str, ...]) -> Float
     if not (np.isfinite(values).all() and (values > 0).all() and abs(values.sum() - 1) < 0.01):
         raise UsageError("shares of classes are above 0 and sum to one")
     return values / values.sum()
+
+
+def parse_shares(text: str | None) -> dict[str, float] | None:
+    """Class shares from text such as "normal=0.9,pneumonia=0.1"; None from None. Raises UsageError for other text."""
+    if text is None:
+        return None
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            name = ""
+        if not name.strip():
+            raise UsageError(
+                f"shares are written as class=share, separated by commas, such as a=0.9,b=0.1; found {part!r}"
+            )
+    return found
 
 
 def rescale(probability: ArrayLike, training: ArrayLike, shares: ArrayLike) -> Floats:

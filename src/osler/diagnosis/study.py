@@ -175,7 +175,7 @@ class DiagnosisStudy:
             raise UsageError(f"all patients of {self.cohort.name!r} are of one class: there is nothing to tell apart")
         if self.saliency < 0:
             raise UsageError("the number of patients whose images are explained is 0 or more")
-        return self.config or self.cohort.question or DiagnosisConfig()
+        return self.config or self.cohort.question or DiagnosisConfig.model_validate({})
 
     def _shift(
         self, config: DiagnosisConfig, division: Division, fits: Mapping[str, list[Fit]], given: Floats | None

@@ -8,9 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from osler.cohort.availability import available
 from osler.cohort.cohort import Cohort, Images
 from osler.cohort.landmark import Landmark
 from osler.cohort.schema import Schema
+from osler.features.completion import Completion
 from osler.features.design import Design
 from osler.features.history import running_sum
 from osler.features.sequence import Sequences, VisitEncoder
@@ -26,10 +28,17 @@ _SCORE_GAIN = 2.0  # log hazard ratios have spreads of about a half; other input
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """What is known of R rows: ``columns`` (R, P) float64 for the ridge path, and the visits."""
+    """What is known of R rows.
+
+    Attributes:
+        columns: (R, P) float64 for the ridge path, those of absent modalities completed (see ``Completion``).
+        sequences: the visits.
+        available: modality -> (R,) whether anything of it is known.
+    """
 
     columns: Floats
     sequences: Sequences
+    available: dict[str, NDArray[np.bool_]]
 
 
 def read_images(cohort: Cohort, scores: dict[str, Floats]) -> Cohort:
@@ -75,6 +84,8 @@ class Inputs:
         self.design = Design(components=self.components, splines=self.splines).fit(landmark)
         self.visits = VisitEncoder(self.unit).fit(landmark.known, self._readings(landmark))
         self.columns_ = self.design.columns_
+        columns, patients = self.design.transform(landmark), len(np.unique(landmark.patient))
+        self.completion = Completion().fit(columns, self.columns_, self.blocks(), available(landmark), patients)
         return self
 
     def read(self, landmark: Landmark) -> Landmark:
@@ -87,7 +98,9 @@ class Inputs:
 
     def transform(self, landmark: Landmark) -> Fused:
         """Columns and sequences of a landmark whose images were read."""
-        return Fused(self.design.transform(landmark), self.sequences(landmark))
+        there = available(landmark)
+        columns = self.completion.complete(self.design.transform(landmark), there)
+        return Fused(columns, self.sequences(landmark), there)
 
     def sequences(self, landmark: Landmark) -> Sequences:
         """The visits of a landmark whose images were read."""
@@ -132,6 +145,7 @@ class Inputs:
             "splines": self.splines,
             "readers": readers,
             "design": self.design.state(),
+            "completion": self.completion.state(),
             "visits": self.visits.state(),
         }
 
@@ -141,6 +155,7 @@ class Inputs:
         readers = {name: ImageReader.from_state(data) for name, data in state["readers"].items()}
         inputs = cls(readers, components=state["components"], unit=state["unit"], splines=state["splines"])
         inputs.design = Design(components=state["components"], splines=state["splines"]).restore(state["design"])
+        inputs.completion = Completion.from_state(state["completion"])
         inputs.visits = VisitEncoder.from_state(state["visits"], schema.visits)
         inputs.columns_ = inputs.design.columns_
         return inputs

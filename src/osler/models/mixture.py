@@ -1,16 +1,15 @@
-"""Mixture: the equal mean of several risks, and a band from how far they disagree."""
+"""Mixture: the equal mean of several risks, and how far they disagree."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from osler.models.bands import scaled
+
 __all__ = ["Mixture"]
 
 Floats = NDArray[np.float64]
-
-_LEVEL = 1.6449  # normal quantile of a 90 % band
-_LEAST, _MOST = 1e-12, 1 - 1e-12
 
 
 class Mixture:
@@ -28,7 +27,7 @@ class Mixture:
 
     def add(self, incidence: Floats, weight: float) -> None:
         """One model's (R, K, T) incidence."""
-        scale = _scaled(incidence)
+        scale = scaled(incidence)
         self.weight += weight
         self.incidence += weight * incidence
         self.first += weight * scale
@@ -38,27 +37,7 @@ class Mixture:
         """(R, K, T) weighted mean incidence."""
         return self.incidence / self.weight
 
-    def band(self, doubt: Floats) -> tuple[Floats, Floats]:
-        """Lower and upper (R, K, T), pointwise at 90 %, never excluding the mean.
-
-        ``doubt`` (R, K, 1) is the variance of the log hazard from estimation; the disagreement of models is added.
-        """
-        mean = self.mean()
+    def disagreement(self) -> Floats:
+        """(R, K, T) weighted variance of log(-log(1 - F))."""
         first = self.first / self.weight
-        variance = np.maximum(self.second / self.weight - first**2, 0.0) + doubt
-        reach = _LEVEL * np.sqrt(variance)
-        centre = _scaled(mean)
-        # A band whose width changes with time may turn back; incidence cannot.
-        lower = np.maximum.accumulate(_unscaled(centre - reach), axis=2)
-        upper = np.maximum.accumulate(_unscaled(centre + reach), axis=2)
-        never = mean <= _LEAST
-        lower, upper = np.where(never, 0.0, lower), np.where(never, 0.0, upper)
-        return np.minimum(lower, mean), np.maximum(upper, mean)
-
-
-def _scaled(risk: Floats) -> Floats:
-    return np.log(-np.log1p(-np.clip(risk, _LEAST, _MOST)))
-
-
-def _unscaled(value: Floats) -> Floats:
-    return -np.expm1(-np.exp(np.minimum(value, 30.0)))
+        return np.maximum(self.second / self.weight - first**2, 0.0)

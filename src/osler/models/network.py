@@ -94,6 +94,22 @@ class TrainingRows:
     edges: Floats
     path: ForecastPath
 
+    def left_out(self, network: Network, asked: Ints) -> tuple[Floats, Floats, Floats]:
+        """(len(asked), K, B) log hazards of some rows by the ridge path, a member over it and a free one.
+
+        None of the three saw the patient; where several members left the patient's fold out, the last one speaks.
+        """
+        everyone = np.ones(len(self.fold), dtype=bool)
+        visits = self.sequences.of_patients(everyone, asked)
+        level, drift = np.moveaxis(self.held_out[asked], 2, 0)[:, :, :, None]
+        path = network.base[0] + level + drift * steps(self.edges)
+        over, free = path.copy(), path.copy()
+        spoken = network.log_hazards(visits, self.head[asked], self.held_out[asked], self.edges)
+        for e, log_hazard in enumerate(spoken):
+            mine = self.fold[self.patient[asked]] == self.left[e]
+            (over if self.over[e] else free)[mine] = log_hazard[mine]
+        return path, over, free
+
 
 def make_batch(rows: TrainingRows, chosen: NDArray[np.bool_], *, checking: bool = False) -> Batch:
     """The patients ``chosen`` (n,); each member's own left-out fold has no weight, unless it is for checking."""

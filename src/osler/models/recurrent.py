@@ -26,6 +26,8 @@ from osler.cohort.split import assign_folds
 from osler.config import Question
 from osler.errors import ModelError
 from osler.features.grid import training_landmarks
+from osler.models.absence import Absence, Withheld
+from osler.models.bands import Bands
 from osler.models.base import RiskModel
 from osler.models.batch import Masks
 from osler.models.case_cohort import CaseCohort
@@ -44,6 +46,7 @@ from osler.models.network import Network, TrainingRows, checks_of, make_batch, t
 from osler.models.recurrent_settings import RecurrentSettings
 from osler.models.sanity import check_inputs, nothing_learned
 from osler.models.training import History, Progress, train
+from osler.survival.curve import RiskCurve
 from osler.units import days
 
 __all__ = ["Recurrent", "RecurrentSettings"]
@@ -132,6 +135,16 @@ class Recurrent(RiskModel):
         if advantage(curved, straight, seen, times(self.edges_), landmark.patient) > _CLEARLY:
             straight = curved
         self.ridge_, self.curved_ = straight.causes, curved.causes
+        self.absence_ = Absence.learn(
+            self.inputs_.completion,
+            fused.columns,
+            fused.available,
+            landmark.time,
+            self.question.landmarks,
+            seen,
+            self.edges_,
+            self.ridge_,
+        )
         self._fit_networks(landmark, fused, seen, straight, curved, fold)
         self._fit_forecaster(read, fold)
 
@@ -196,6 +209,7 @@ class Recurrent(RiskModel):
         )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
+        self.bands_ = self._learn_bands(landmark, fused, rows)
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
@@ -273,12 +287,38 @@ class Recurrent(RiskModel):
             rows = np.flatnonzero(chosen[landmark.patient])
             if len(rows):
                 columns = fused.columns[rows]
-                mixture = Mixture((len(rows), *shape[1:]))
-                for hazards, weight in self._log_hazards(columns, fused.sequences.of_patients(chosen, rows)):
-                    mixture.add(incidence(hazards, self.edges_, self.question.grid), weight)
-                doubt = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)[:, :, None]
-                answer[rows], (lower[rows], upper[rows]) = mixture.mean(), mixture.band(doubt)
+                hazards = self._log_hazards(columns, fused.sequences.of_patients(chosen, rows))
+                absent = self.absence_.of(fused.available, landmark.time, rows)
+                answer[rows], variance = self._mixed(columns, absent, hazards)
+                lower[rows], upper[rows] = self.bands_.of(answer[rows], variance)
         return answer, lower, upper
+
+    def _mixed(
+        self, columns: Floats, absent: Withheld, log_hazards: Iterable[tuple[Floats, float]]
+    ) -> tuple[Floats, Floats]:
+        """(R, K, T) mean incidence, and the variance of its log(-log(1 - F)) as far as it is known of the row."""
+        mixture = Mixture((len(columns), len(self.causes_), len(self.question.grid)))
+        for hazards, weight in log_hazards:
+            mixture.add(incidence(absent.applied(hazards, self.edges_), self.edges_, self.question.grid), weight)
+        estimation = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)
+        return mixture.mean(), mixture.disagreement() + (estimation + absent.doubt + absent.variance)[:, :, None]
+
+    def _learn_bands(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> Bands:
+        """Errors of the model at the landmarks asked, from members that left the patient's fold out."""
+        asked = np.flatnonzero(np.isin(landmark.time, self.question.landmarks))
+        absent = self.absence_.of(fused.available, landmark.time, asked)
+        networks = [(log_hazards, 1.0) for log_hazards in rows.left_out(self.network_, asked)]
+        mean, variance = self._mixed(fused.columns[asked], absent, networks)
+        level = self.network_.base[0] + rows.held_out[asked, :, :1]
+        return Bands.learn(
+            self.question,
+            landmark.take(asked),
+            rows.seen.take(asked),
+            self.edges_,
+            level,
+            variance[:, :, -1],
+            1 - mean.sum(axis=1),
+        )
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
         """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
@@ -349,11 +389,17 @@ class Recurrent(RiskModel):
         """What forecasts stand on; the landmark has one row of every patient, its images read."""
         return Known(landmark.known, self.inputs_.sequences(landmark), self.inputs_.design.record(landmark))
 
+    def event_times(self, curve: RiskCurve) -> tuple[Floats, Floats]:
+        """Conformal intervals; see the base class and ``osler.models.conformal``."""
+        return self.bands_.times.interval(curve.event_free, curve.times, curve.landmark)
+
     def state(self) -> dict[str, Any]:
         """Everything learned."""
         return {
             "edges": self.edges_,
             "inputs": self.inputs_.state(),
+            "bands": self.bands_.state(),
+            "absence": self.absence_.state(),
             "ridge": [cause.state() for cause in self.ridge_],
             "curved": [cause.state() for cause in self.curved_],
             "head": self.head_.state(),
@@ -366,6 +412,8 @@ class Recurrent(RiskModel):
         """Take back what ``state`` gave."""
         self.edges_ = state["edges"]
         self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
+        self.bands_ = Bands.from_state(state["bands"])
+        self.absence_ = Absence.from_state(state["absence"])
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
         self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
         self.head_ = HeadRows.from_state(state["head"])

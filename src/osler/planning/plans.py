@@ -169,8 +169,8 @@ class _Person:
         causes = range(1, len(curve.causes) + 1)
         own = np.stack([curve.risk(times, cause)[0] for cause in causes])[None]
         rng = np.random.default_rng(random_state)
-        spread = _hazard_spread(curve, own, horizon)
-        factor = np.exp(np.append(0.0, spread * rng.standard_normal(draws)))
+        centre, spread = _hazard_deviation(curve, own, horizon)
+        factor = np.exp(np.append(0.0, centre + spread * rng.standard_normal(draws)))
         normal = {action.name: np.append(0.0, rng.standard_normal(draws)) for action in actions}
         return cls(times, scale_hazard(own, 0, factor), normal, level)
 
@@ -189,14 +189,15 @@ class _Person:
         return Interval(float(values[0]), float(lower), float(upper))
 
 
-def _hazard_spread(curve: RiskCurve, own: Floats, horizon: float) -> float:
-    """Standard deviation of the log hazard of the cause of interest that gives the model's band at the horizon.
+def _hazard_deviation(curve: RiskCurve, own: Floats, horizon: float) -> tuple[float, float]:
+    """Mean and standard deviation of the log hazard ratio, patient's own to predicted, that give the model's band.
 
-    The band's ends are met by multiplying that hazard alone, competing causes as they are.
+    The band's ends at the horizon are met by multiplying the hazard of the cause of interest alone, competing causes as
+    they are. The mean is below zero: a predicted risk is the mean of skewed risks, above their middle.
     """
     band = curve.band(horizon)
     if band is None:
-        return 0.0
+        return 0.0, 0.0
 
     def factor(bound: float) -> float:
         def excess(log_factor: float) -> float:
@@ -209,9 +210,9 @@ def _hazard_spread(curve: RiskCurve, own: Floats, horizon: float) -> float:
 
     risk = float(own[0, 0, -1])
     if risk <= _TINY:
-        return 0.0
+        return 0.0, 0.0
     low, high = (factor(float(bound[0])) for bound in band)
-    return max(high - low, 0.0) / (2 * float(norm.ppf(0.5 + curve.level / 2)))
+    return (low + high) / 2, max(high - low, 0.0) / (2 * float(norm.ppf(0.5 + curve.level / 2)))
 
 
 def _planned(person: _Person, actions: Sequence[Action], judgement: Judgement) -> PlannedAction:

@@ -100,7 +100,7 @@ def _roc_spec(data: list[dict[str, Any]], switches: tuple[Switch, ...], names: l
     diagonal = [{"false": 0, "found": 0}, {"false": 1, "found": 1}]
     line = {"type": "line", "strokeWidth": 2.2, "interpolate": "linear"}
     encoding = {"x": x, "y": y, "color": colour, "strokeDash": {**dash, "legend": None}}
-    layers = [
+    layers: list[dict[str, Any]] = [
         {
             "data": {"values": diagonal},
             "mark": {"type": "line", "strokeDash": [4, 4], "color": MUTED, "strokeWidth": 1.5},

@@ -114,7 +114,7 @@ def external_summary(
         "smooth": smooth_cells(given(smooth), labels, order),
         "calibration_measures": calibration_measures(told),
         "decision": useful,
-        **dict.fromkeys(("added", "subgroups", "optimism"), ()),
+        **dict.fromkeys(("added", "subgroups", "availability", "optimism"), ()),
         "updates": update_rows(given(updates), maps, labels, base),
         "advice": advice,
         "landmarks": landmarks,

@@ -207,6 +207,13 @@ def _parts(evaluated: Mapping[str, Any]) -> str:
             "In subgroups, a level is compared with all the other patients; p values are adjusted by Holm’s method "
             "over all levels and variables of one model, landmark, horizon and measure."
         )
+    if evaluated["availability"]:
+        told.append(
+            "Patients of whom the same modalities were known were judged apart, with their own weights of censoring. "
+            "Stated times to the event are conformal intervals from held-out predictions, censored patients counted by "
+            "inverse probability (Candès, Lei and Ren, J R Stat Soc B 2023;85:24-45); an event is counted on the side "
+            "of a bound on which it is known to lie, likewise weighted."
+        )
     if evaluated["optimism"]:
         told.append(
             "Apparent performance was corrected for optimism by the bootstrap (Harrell, Lee and Mark, Stat Med "

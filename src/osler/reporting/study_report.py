@@ -31,6 +31,7 @@ _CONTENTS = (
     ("usefulness", "Usefulness for decisions"),
     ("added", "What each kind of data adds"),
     ("subgroups", "Subgroups"),
+    ("availability", "When something is not known"),
     ("optimism", "Apparent performance"),
     ("importance", "What the models rely on"),
     ("forecasts", "Where the measurements are heading"),
@@ -67,6 +68,7 @@ def write_study_report(
     optimism: pd.DataFrame | None = None,
     forecasts: pd.DataFrame | None = None,
     forecast_differences: pd.DataFrame | None = None,
+    availability: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a study as one HTML file; the same arguments give the same bytes.
 
@@ -96,6 +98,7 @@ def write_study_report(
         added: measures by "step" of data used, and what is "added" by it.
         added_differences: each step minus the one before.
         added_verdict: "landmark", "horizon", "added", "sentence", "verdict" of each step.
+        availability: measures by "level", the pattern of modalities known of a patient; like ``subgroups``.
         importance: what models rely on: mean absolute contributions as ``osler.importance.importance`` gives them.
         agreement: rank correlations of contributions between the models of different folds, likewise.
         optimism: "apparent", "optimism" and "corrected" values by model, landmark, horizon and measure.
@@ -133,10 +136,12 @@ def write_study_report(
         optimism=optimism,
         forecasts=forecasts,
         forecast_differences=forecast_differences,
+        availability=availability,
     )
     absent = {"about"} if not description else set()
     parts = {"differences": "comparisons", "usefulness": "decision"}
-    parts |= {name: name for name in ("averages", "added", "importance", "forecasts", "subgroups", "optimism")}
+    same = ("averages", "added", "importance", "forecasts", "subgroups", "availability", "optimism")
+    parts |= {name: name for name in same}
     absent |= {anchor for anchor, part in parts.items() if not summary[part]}
     page = render(
         "study.html.j2",

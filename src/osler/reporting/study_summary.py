@@ -11,6 +11,7 @@ from osler.cohort.cohort import Cohort
 from osler.config import StudyConfig
 from osler.errors import UsageError
 from osler.reporting.added_value import added_cells, added_sentences
+from osler.reporting.availability import availability_cells
 from osler.reporting.averages import average_cells, optimism_cells
 from osler.reporting.calibration import calibration_cells, calibration_measures, smooth_cells
 from osler.reporting.cells import shown
@@ -60,6 +61,7 @@ def study_summary(
     optimism: pd.DataFrame | None = None,
     forecasts: pd.DataFrame | None = None,
     forecast_differences: pd.DataFrame | None = None,
+    availability: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Everything the study report says. See ``write_study_report`` for the arguments.
 
@@ -88,6 +90,7 @@ def study_summary(
         "calibration_measures": calibration_measures(told),
         "added": added_cells(given(added), added_differences, added_verdict, labels, config.models),
         "subgroups": subgroup_cells(given(subgroups), subgroup_differences, told_first, variables),
+        "availability": availability_cells(given(availability), told_first),
         "importance": importance_told(importance, agreement, labels, told_first, cohort),
         "optimism": optimism_cells(given(optimism), labels, config.models),
         "forecasts": forecasts_told(forecasts, forecast_differences, labels, variables, config.horizons),

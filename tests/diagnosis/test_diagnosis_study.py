@@ -15,6 +15,7 @@ from osler.cli import app
 from osler.cohort.tables import read_cohort
 from osler.config import DiagnosisConfig
 from osler.diagnosis.division import divide, predictors
+from osler.diagnosis.prior_shift import rescale
 from osler.diagnosis.store import load_classifier
 from osler.diagnosis.study import DiagnosisStudy
 from osler.errors import UsageError
@@ -38,7 +39,7 @@ levels = {{ 0 = "none", 1 = "lesion" }}
 [diagnosis]
 split_by = "split"
 replicates = 50
-settings = {{ network = {{ members = 2, epochs = 12 }}, boosted = {{ rounds = 30 }} }}
+settings = {{ network = {{ members = 2, epochs = 15 }}, boosted = {{ rounds = 30 }} }}
 """
 
 
@@ -79,8 +80,9 @@ def test_every_file_is_written(study):
 def test_the_shift_is_noticed_without_labels_and_correcting_it_helps(study):
     found = study.shift.estimates["network"]
     assert found.noticed
-    assert abs(found.shares[1] - study.shift.observed[1]) < 0.1
+    observed = study.shift.observed[1]
     assert abs(found.training[1] - 0.75) < 0.05
+    assert abs(found.shares[1] - observed) < 0.4 * abs(found.training[1] - observed)
     d = study.evaluation.differences
     gap = d.query("model == 'network:corrected' and versus == 'network' and measure == 'brier'").iloc[0]
     assert gap["value"] < 0
@@ -234,8 +236,14 @@ def test_a_stored_classifier_classifies_new_patients_and_notices_their_shares(fi
     asked = ["classify", str(study.model), str(films), "--out", str(corrected), "--shares", "none=0.95,lesion=0.05"]
     assert run(app, asked).exit_code == 0
     lesion = pd.read_parquet(corrected).query("`class` == 'lesion'")["probability"]
-    assert lesion.mean() < table.query("`class` == 'lesion'")["probability"].mean() - 0.1
+    assert (lesion.to_numpy() < table.query("`class` == 'lesion'")["probability"]).all()
+    expected = rescale(table["probability"].to_numpy().reshape(-1, 2), study_shares(study), [0.95, 0.05])
+    np.testing.assert_allclose(lesion, expected[:, 1], rtol=1e-6)
     assert isinstance(run(app, [*asked[:4], str(tmp_path / "x.txt")]).exception, UsageError)
+
+
+def study_shares(study):
+    return load_classifier(study.model).shares_
 
 
 def test_pictures_on_both_sides_of_the_division_are_noticed(films, study):
