@@ -42,7 +42,7 @@ LANDMARKS, FOLDS, FARTHEST = (1.0, 3.0, 5.0), 5, 3.0
 WINDOWS = ((0.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 3.0))
 OURS, CARRIED, MIXED = "recurrent (Osler)", "last value carried forward", "linear mixed model"
 BAND = 1.6448536269514722
-LAW = "Their courses were drawn as straight lines with noise: the mixed model is the law itself, and can only be equalled."
+LAW = "Their courses were drawn as straight lines with noise: the mixed model is the law itself, to be equalled."
 MEASURES = {"interval_score": "interval score", "coverage": "coverage of 90% bands", "width": "width", "rmse": "RMSE"}
 
 
