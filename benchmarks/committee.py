@@ -58,6 +58,7 @@ def batch_of(members: int, rng: np.random.Generator) -> Batch:
         last=torch.from_numpy(rng.integers(-1, VISITS, ROWS)),
         rows=normal(ROWS, ROW_INPUTS),
         offset=normal(members, ROWS, CAUSES),
+        drift=normal(members, ROWS, CAUSES),
         base=torch.full((members, CAUSES, BINS), -1.0),
         gain=torch.ones(members, 1, 1),
         exposure=torch.from_numpy(exposure.astype(np.float32)),

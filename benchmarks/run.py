@@ -29,6 +29,7 @@ PARTS = {
     "forecast": ("forecast.py", "--data", "{data}"),
     "explanations": ("explanations.py", "--data", "{data}"),
     "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "availability": ("availability.py", "--trained"),
     "genomics": ("genomics.py", "--data", "{data}"),
 }
 

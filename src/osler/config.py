@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 ModelName = Literal[
-    "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent"
+    "reference", "cox", "stacked_cox", "aft", "boosted_cox", "boosted_hazard", "recurrent", "ensemble"
 ]  # the models of osler.models, from the simplest to the richest
 MODEL_NAMES: tuple[str, ...] = get_args(ModelName)
 ClassifierName = Literal["shares", "logistic", "boosted", "network"]
@@ -139,7 +139,11 @@ class StudyConfig(BaseModel):
         ("0d",), min_length=1, validate_default=True, description="Moments of prediction."
     )
     horizons: tuple[Duration, ...] = Field(min_length=1, description="How far ahead of a landmark risks are asked.")
-    models: tuple[ModelName, ...] = Field(get_args(ModelName), min_length=1, description="Models to compare.")
+    models: tuple[ModelName, ...] = Field(
+        MODEL_NAMES[:-1],  # type: ignore[arg-type]
+        min_length=1,
+        description="Models to compare; all but the ensemble, which fits its members again, if not given.",
+    )
     folds: int = Field(5, ge=2, le=50, description="Patient-grouped folds of one repeat.")
     repeats: int = Field(1, ge=1, le=100, description="Repeats of the cross-validation; of random folds only.")
     split: Literal["random", "sites", "time"] = Field(

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: Names of models, the costliest first, so that two workers finish together.
-COST = ("recurrent", "boosted_hazard", "stacked_cox", "boosted_cox", "aft", "cox", "reference")
+COST = ("ensemble", "recurrent", "boosted_hazard", "stacked_cox", "boosted_cox", "aft", "cox", "reference")
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ _SPACES: dict[str, Space] = {
         "weight_decay": Span(0.02, 0.6, log=True),
         "dropout": Span(0.0, 0.6),
     },
+    "ensemble": {"weights": Among(("equal", "convex"))},
 }
 
 

@@ -17,6 +17,7 @@ from osler.features.block_scale import BlockScale
 from osler.features.components import Components, most_components
 from osler.features.design import Design
 from osler.features.genomics import GenomicFeatures
+from osler.features.leading import _score_statistics, leading_features
 from osler.models import create
 
 QUESTION = Question(landmarks=(0.0,), horizons=(2.0,), grid_size=16)
@@ -166,9 +167,10 @@ def test_more_columns_than_patients(signal, least, most):
 
 
 def test_gene_sets_find_what_the_whole_block_drowns():
+    """No member is strong enough to lead by itself."""
     rng = np.random.default_rng(11)
     values, activity = _noisy(650, 3000, seed=12), rng.normal(size=650)
-    values[:, :25] += 0.7 * activity[:, None].astype(np.float32)
+    values[:, :25] += 0.4 * activity[:, None].astype(np.float32)
     sets = {f"S{k}": tuple(f"G{i}" for i in range(25 * k, 25 * k + 25)) for k in range(20)}
     without, _ = _judged(_cohort(values, activity, 13), learn=200)
     with_sets, _ = _judged(_cohort(values, activity, 13, sets=sets), learn=200)
@@ -209,3 +211,60 @@ def test_a_recurrent_model_takes_sets_in():
     assert "rna sets.level" in model.ridge_[0].penalties
     assert model.head_.modality.count("rna") == 2
     assert np.isfinite(model.predict(cohort.without("rna"), at=0.0).incidence).all()
+
+
+class TestLeadingFeatures:
+    def _leading(self, values, log_hazard, seed=20):
+        landmark = _cohort(values, log_hazard, seed).at(0.0)
+        scale = BlockScale(kind="expression", clip=4.0).fit(values)
+        return leading_features(landmark, values, scale).tolist()
+
+    def test_a_few_strong_genes_lead(self):
+        values = _noisy(200, 5000, seed=21)
+        assert self._leading(values, 1.2 * values[:, 7] - 1.2 * values[:, 4000]) == [7, 4000]
+
+    def test_noise_does_not_and_neither_does_what_many_share(self):
+        values = _noisy(200, 5000, seed=22)
+        assert self._leading(values, np.zeros(200)) == []
+        factor = np.random.default_rng(23).normal(size=200)
+        values[:, :100] += factor[:, None].astype(np.float32)
+        assert self._leading(values, factor) == []
+
+    def test_copies_of_a_patient_count_once(self):
+        values = _noisy(60, 3000, seed=24)
+        cohort = _cohort(values, values[:, 1].astype(float), 25)
+        scale = BlockScale(kind="expression", clip=4.0).fit(values)
+        alone = leading_features(cohort.at(0.0), values, scale)
+        copied = cohort.subset(np.tile(np.arange(60), 4))
+        again = leading_features(copied.at(0.0), copied.genomics["rna"].values, scale)
+        np.testing.assert_array_equal(again, alone)
+
+    def test_the_score_is_that_of_a_cox_model(self):
+        values = _noisy(80, 3, seed=26)
+        scale = BlockScale(kind="other", clip=np.inf).fit(values)
+        rng = np.random.default_rng(27)
+        time_, event = np.ceil(rng.exponential(5.0, 80)), rng.random(80) < 0.7
+        z = np.concatenate([part for _, part in scale.chunks(values)], axis=1)
+        expected = np.zeros(3)
+        for j in range(3):
+            score, information = 0.0, 0.0
+            for i in np.flatnonzero(event):
+                at_risk = z[time_ >= time_[i], j]
+                score += z[i, j] - at_risk.mean()
+                information += at_risk.var()
+            expected[j] = score / np.sqrt(information)
+        np.testing.assert_allclose(_score_statistics(values, scale, time_, event), expected, rtol=1e-9)
+
+    def test_they_are_columns_of_a_group_of_their_own_and_predict(self):
+        values = _noisy(600, 3000, seed=28)
+        values[5] = np.nan
+        log_hazard = np.nan_to_num(values[:, 3] - values[:, 9]).astype(float)
+        cohort = _cohort(values, log_hazard, 29)
+        design = Design().fit(cohort.subset(np.arange(200)).at(0.0))
+        group = design.penalty_groups()["rna leading"]
+        assert [design.columns_[i].variable for i in group] == ["G3", "G9"]
+        assert "rna leading" in design.wide_groups()
+        X = design.transform(cohort.at(0.0))
+        assert (X[5, group] == 0).all()
+        np.testing.assert_array_equal(Design().restore(design.state()).transform(cohort.at(0.0)), X)
+        assert _judged(cohort, learn=200)[0] > 0.75

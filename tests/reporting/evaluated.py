@@ -10,6 +10,7 @@ from pages import CONFIG
 
 from cohorts import YEAR
 from osler.config import StudyConfig
+from osler.evaluation.forecasting import Forecast, score_forecasts
 
 Row = dict[str, Any]
 #: Value of a model that knows nothing, what skill adds to it, and standard error.
@@ -60,6 +61,7 @@ def evaluated(
         "differences": pd.DataFrame([row for place in places for row in _differences(place, skill)]),
         "importance": _importance(list(skill)),
         "agreement": _rank_agreement(list(skill)),
+        **_forecasts(),
         "smooth": pd.DataFrame([row for place in places for row in _smooth(place, skill)]),
         "decision": pd.DataFrame([row for place in places for row in _decision(place, skill, config)]),
         "overall": _overall(config, skill),
@@ -74,6 +76,17 @@ def evaluated(
         "availability": _availability(places, list(config.models)),
         "optimism": pd.DataFrame([row for place in places for row in _optimism(place, skill)]),
     }
+
+
+def _forecasts() -> dict[str, pd.DataFrame]:
+    """Forecasts of two variables, the second too seldom measured to be shown, by the recurrent model."""
+    rng = np.random.default_rng(3)
+    patient = np.repeat(np.arange(62), 3)
+    variable = np.where(patient < 4, "pressure", "marker").astype(object)
+    y = rng.normal(size=len(patient))
+    bands = {"recurrent": (0.6 * y, 1.4), "last_value": (0.1 * y, 1.7)}
+    told = {name: Forecast(centre, centre - half, centre + half) for name, (centre, half) in bands.items()}
+    return score_forecasts(y, told, variables=variable, patients=patient).frames
 
 
 def spread(value: float, se: float) -> Row:

@@ -22,7 +22,7 @@ from osler.reporting.study_summary import study_summary
 from osler.reporting.subgroups import probability, subgroup_cells
 from osler.reporting.usefulness import decision_cells, useful_at
 
-NEW = {"usefulness", "added", "subgroups", "availability", "averages", "optimism"}
+NEW = {"usefulness", "added", "forecasts", "subgroups", "availability", "averages", "optimism"}
 PLACE = {"landmark": 0.0, "horizon": 730.5}
 
 

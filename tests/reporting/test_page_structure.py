@@ -69,7 +69,7 @@ def test_tables_have_captions_and_scopes(page):
     tables = page.all("table")
     assert len(tables) >= 4
     assert len(page.all("caption")) == len(tables)
-    assert all(e.attributes.get("scope") in ("col", "row", "rowgroup") for e in page.all("th"))
+    assert all(e.attributes.get("scope") in ("col", "colgroup", "row", "rowgroup") for e in page.all("th"))
     assert all(
         "scroll" in str(e.attributes.get("class")) or e.tag != "div"
         for e in page.all("div")

@@ -71,6 +71,17 @@ def test_metrics_hold_every_cell_with_an_interval(finished):
     assert cells.loc[("reference", 0.0, 2 * YEAR, "auc"), "value"] == pytest.approx(0.5)
 
 
+def test_it_tells_what_its_models_rely_on(finished):
+    table, agreement = finished.importance["importance"], finished.importance["agreement"]
+    assert set(table["model"]) == {"cox"}
+    assert (table["patients"] == 30).all()
+    assert (table["landmark"] == YEAR).all()
+    assert table["value"].max() > 0.01
+    assert agreement["by_patient"].between(0, 1).all()
+    assert agreement["folds"].tolist() == [3]
+    assert "What the models rely on" in finished.report.read_text(encoding="utf-8")
+
+
 def test_a_second_run_computes_nothing_and_writes_the_same_bytes(finished, cohort):
     before = {path: path.read_bytes() for path in finished.folder.rglob("*") if path.is_file()}
     stamps = {path: path.stat().st_mtime_ns for path in (finished.folder / "cache").rglob("*.*")}

@@ -84,7 +84,8 @@ def event_time_coverage(
     low, high = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
     _same_length(when, what, low, high, np.asarray(patterns, dtype=object))
     before, after = _outside(when, what, low, high)
-    rows = {"coverage": 1 - before - after, "below": before, "above": after, "width": high - low}
+    width = high - np.where(np.isfinite(high), low, 0.0)
+    rows = {"coverage": 1 - before - after, "below": before, "above": after, "width": width}
     return _by_pattern(rows, patterns)
 
 

@@ -85,8 +85,12 @@ class BlockScale:
     def chunks(self, values: NDArray[np.floating[Any]]) -> Iterator[tuple[slice, Floats]]:
         """Scaled values of (n, p), some kept features at a time: their positions among ``kept``, and (n, m) numbers."""
         for part in _parts(np.arange(len(self.kept))):
-            z = (self._numbers(values[:, self.kept[part]]) - self.centre[part]) / self.spread[part]
-            yield part, np.clip(np.where(np.isfinite(z), z, 0.0), -self.clip, self.clip)
+            yield part, self.some(values, part)
+
+    def some(self, values: NDArray[np.floating[Any]], positions: slice | NDArray[np.int64]) -> Floats:
+        """(n, m) scaled values of the kept features at ``positions``."""
+        z = (self._numbers(values[:, self.kept[positions]]) - self.centre[positions]) / self.spread[positions]
+        return np.clip(np.where(np.isfinite(z), z, 0.0), -self.clip, self.clip)
 
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""

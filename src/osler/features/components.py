@@ -131,6 +131,13 @@ class Components:
         out[known] = scores
         return out
 
+    def scaled(self, values: NDArray[np.floating[Any]], positions: NDArray[np.int64]) -> Floats:
+        """(n, m) scaled values of some kept features; a row of which nothing is known is NaN throughout."""
+        known = np.flatnonzero(np.isfinite(values).any(axis=1))
+        out = np.full((len(values), len(positions)), np.nan)
+        out[known] = self.scale.some(values[known], positions)
+        return out
+
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
         scale = {"scale": self.scale.state()}

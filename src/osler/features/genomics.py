@@ -11,18 +11,22 @@ from osler.cohort.landmark import Landmark
 from osler.features.column import Column
 from osler.features.components import Components
 from osler.features.gene_sets import GeneSetFeatures
+from osler.features.leading import leading_features
 from osler.features.scale import MISSING_SHARE, Scale
 
 __all__ = ["GenomicFeatures"]
 
 Floats = NDArray[np.float64]
+_CONTINUOUS = ("expression", "other")  # of counts with few carriers a score test finds too many
 
 
 class GenomicFeatures:
     """One genomic block: its features scaled by what they are (``BlockScale``) as components, for mutations the burden
     log(1 + mutated features), components of its gene sets, and a flag where more than 5 % lack the block.
 
-    Gene sets form a penalty group of their own beside the block's components: how much they count the data tell.
+    Where a block enters as components, the few features of expression that stand out by themselves, if they are few,
+    enter once more as they are (``leading_features``). They, and the gene sets, are penalty groups of their own beside
+    the block's components: how much each counts the data tell.
     """
 
     def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float) -> None:
@@ -39,6 +43,9 @@ class GenomicFeatures:
         flagged = not self.keep_missing and MISSING_SHARE < missing.mean() < 1
         self.flag = Scale.of_indicator(missing.astype(float)) if flagged else None
         self.sets = GeneSetFeatures(self.kind, self.clip).fit(values, block.sets, self.features)
+        self.leading = np.empty(0, dtype=np.int64)
+        if self.components.axes is not None and self.kind in _CONTINUOUS:
+            self.leading = leading_features(landmark, block.values, self.components.scale)
         return self
 
     def _new_components(self) -> Components:
@@ -55,6 +62,9 @@ class GenomicFeatures:
             columns = [Column(f"{self.name}.component{k}", self.name, self.name, "component") for k in ranks]
         if self.burden:
             columns.append(Column(f"{self.name}.count", self.name, self.name, "count"))
+        for i in self.components.kept[self.leading]:
+            name = self.features[i]
+            columns.append(Column(f"{self.name}.{name}", self.name, name, "value", f"{self.name} leading"))
         group = f"{self.name} sets"
         for of_set, k in self.sets.columns:
             columns.append(Column(f"{self.name}.{of_set}.component{k}", self.name, of_set, "set", group))
@@ -70,6 +80,7 @@ class GenomicFeatures:
         parts = [self.components.transform(values)]
         if self.burden:
             parts.append(self.burden(_burden(values))[:, None])
+        parts.append(self.components.scaled(values, self.leading))
         out = np.column_stack([*parts, self.sets.transform(values)])
         if not self.keep_missing:
             out = np.where(np.isnan(out), 0.0, out)
@@ -84,6 +95,7 @@ class GenomicFeatures:
             "features": list(self.features),
             "components": self.components.state(),
             "burden": None if self.burden is None else self.burden.to_json(),
+            "leading": self.leading,
             "sets": self.sets.state(),
             "flag": None if self.flag is None else self.flag.to_json(),
         }
@@ -93,6 +105,7 @@ class GenomicFeatures:
         self.kind, self.features = state["kind"], tuple(state["features"])
         self.components = self._new_components().restore(state["components"])
         self.burden = None if state["burden"] is None else Scale.from_json(state["burden"])
+        self.leading = state["leading"]
         self.sets = GeneSetFeatures(self.kind, self.clip).restore(state["sets"])
         self.flag = None if state["flag"] is None else Scale.from_json(state["flag"])
         return self

@@ -20,6 +20,7 @@ MODELS: dict[str, str] = {
     "boosted_cox": "Boosted Cox (XGBoost)",
     "boosted_hazard": "Boosted hazard (XGBoost)",
     "recurrent": "Recurrent (Osler)",
+    "ensemble": "Ensemble (Osler)",
 }
 assert tuple(MODELS) == MODEL_NAMES
 
@@ -32,6 +33,7 @@ _CLASSES: dict[str, str] = {
     "boosted_cox": "osler.models.boosted:BoostedCox",
     "boosted_hazard": "osler.models.boosted:BoostedHazard",
     "recurrent": "osler.models.recurrent:Recurrent",
+    "ensemble": "osler.models.ensemble:Ensemble",
 }
 
 

@@ -9,6 +9,7 @@ section 2.2), which six sums over each patient's measurements suffice for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ _LEAST_SPREAD = 1e-9  # variance of levels and slopes that is never zero, so tha
 _PATIENTS = 5000  # more tell five numbers no better; they are taken evenly
 #: Log standard deviation of levels, its share in slopes, log standard deviation of what is left of slopes; all relative
 #: to the noise.
-_START = (0.0, 0.0, -1.5)
+_START = np.array([0.0, 0.0, -1.5])
 _BOUNDS = ((-6.0, 6.0), (-20.0, 20.0), (-9.0, 4.0))
 
 
@@ -51,19 +52,28 @@ class Course:
     noise: float
 
     @classmethod
-    def fit(cls, sums: Floats) -> Self:
-        """Learn from (n, 6) sums over each patient's measurements: 1, t, t^2, z, t z, z^2."""
+    def fit(cls, sums: Floats, near: Course | None = None) -> Self:
+        """Learn from (n, 6) sums over each patient's measurements: 1, t, t^2, z, t z, z^2.
+
+        ``near`` is where to start from: the course of most of the same patients is soon found from that of all.
+        """
         sums = sums[sums[:, 0] > 0]
         if len(sums) < 2:
             return cls(np.zeros(2), np.diag([1.0, 0.05]), 0.5)
         if len(sums) > _PATIENTS:
             sums = sums[np.linspace(0, len(sums) - 1, _PATIENTS).astype(np.int64)]
-        found = minimize(
-            lambda at: _profiled(at, sums)[0], np.array(_START), method="L-BFGS-B", bounds=_BOUNDS,
-            options={"ftol": 1e-9},
-        )  # fmt: skip
-        _, mean, relative, noise = _profiled(found.x, sums)
+        start = _START if near is None else near._relative()
+        likelihood = partial(_profiled, sums=sums)
+        options = {"ftol": 1e-9}
+        found = minimize(lambda at: likelihood(at)[0], start, method="L-BFGS-B", bounds=_BOUNDS, options=options)
+        _, mean, relative, noise = likelihood(found.x)
         return cls(mean, relative * noise + _LEAST_SPREAD * np.eye(2), noise)
+
+    def _relative(self) -> Floats:
+        """The numbers that are searched for; see ``_START``."""
+        lower = np.linalg.cholesky(self.covariance / self.noise)
+        low, high = np.array(_BOUNDS).T
+        return np.clip([np.log(lower[0, 0]), lower[1, 0], np.log(lower[1, 1])], low, high)
 
     def given(self, sums: Floats) -> Own:
         """The posterior given (V, 6) sums over what was measured so far; the population where nothing was."""

@@ -102,7 +102,7 @@ class ForecastRidge:
         nothing = (_NOTHING,) * (int(whole.group.max()) + 1)
         if len(target) < _LEAST_ROWS or len(np.unique(patient)) < _LEAST_PATIENTS or len(np.unique(fold[patient])) < 2:
             return cls(course, np.zeros(len(whole.group)), Spread.stated(), nothing)
-        crossed = _Crossed.of(sums, seen, target, fold, fold[patient])
+        crossed = _Crossed.of(course, sums, seen, target, fold, fold[patient])
         penalties = _chosen(crossed, target, nothing)
         forecast = crossed.forecast(penalties)
         spread = Spread.fit(target - forecast, seen.clock, crossed.variance, forecast)
@@ -144,11 +144,11 @@ class _Crossed:
     variance: Floats
 
     @classmethod
-    def of(cls, sums: Floats, seen: Origins, target: Floats, fold: Ints, of_pair: Ints) -> Self:
+    def of(cls, course: Course, sums: Floats, seen: Origins, target: Floats, fold: Ints, of_pair: Ints) -> Self:
         parts, variance = [], np.empty(len(target))
         for left in np.unique(of_pair):
             out = of_pair == left
-            terms = _terms(Course.fit(sums[fold != left]), seen)
+            terms = _terms(Course.fit(sums[fold != left], near=course), seen)
             learned = terms.columns[~out]
             gram, right = learned.T @ learned, learned.T @ (target - terms.course)[~out]
             held = _Terms(terms.course[out], terms.variance[out], terms.columns[out], terms.group)

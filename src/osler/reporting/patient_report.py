@@ -66,7 +66,8 @@ def write_patient_report(
         explanation: an Explanation for the headline's horizon, or its frame: modality, variable, label, value and
             typical (text), contribution (absolute risk).
         visit_explanation: a VisitExplanation for the headline's horizon.
-        forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper".
+        forecast: "variable", "time" (days after the landmark), "mean", "lower", "upper" and, if known,
+            "event_free" (the probability of no event until then).
         images: what ``salient_images`` found in the patient's images; None when it was not asked.
         horizons: how far ahead; by default those of the model's question. The longest is the headline.
         run: provenance, such as digests of model and code.
@@ -136,16 +137,20 @@ def report_patient(
         plan=make_plan(model, patient, at, horizon=horizon) if declared else None,
         explanation=explain(model, patient, at, horizon=horizon),
         visit_explanation=explain_visits(model, patient, at, horizon=horizon),
-        forecast=_forecast(forecaster or model, patient, at, horizon),
+        forecast=_forecast(forecaster or model, model, patient, at, horizon),
         images=salient_images(model, patient, at) if saliency else None,
         run=run,
         as_of=as_of,
     )
 
 
-def _forecast(model: RiskModel, patient: Patient, at: float | str, horizon: float) -> pd.DataFrame | None:
-    """Biomarkers at even steps up to the horizon, from a model that forecasts them."""
-    if not hasattr(model, "forecast") or not any(v.type == "number" for v in model.schema_.visits):
+def _forecast(
+    forecaster: RiskModel, model: RiskModel, patient: Patient, at: float | str, horizon: float
+) -> pd.DataFrame | None:
+    """Biomarkers at even steps up to the horizon, from a model that forecasts them; event-free as the report has it."""
+    if not hasattr(forecaster, "forecast") or not any(v.type == "number" for v in forecaster.schema_.visits):
         return None
     ahead = [horizon * (step + 1) / _FORECASTS for step in range(_FORECASTS)]
-    return model.forecast(patient, at, ahead).rename(columns={"ahead": "time", "expected": "mean"})
+    table = forecaster.forecast(patient, at, ahead).rename(columns={"ahead": "time", "expected": "mean"})
+    free = dict(zip(ahead, model.predict(patient, at).event_free_at(ahead)[0], strict=True))
+    return table.assign(event_free=table["time"].map(free))

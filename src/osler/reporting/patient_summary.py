@@ -257,9 +257,12 @@ def _course(landmark: Landmark, model: RiskModel, forecast: pd.DataFrame | None)
     return sorted(told, key=lambda course: -len(course["points"]))
 
 
+_TOLD = ("mean", "lower", "upper", "event_free")
+
+
 def _later(part: pd.DataFrame, now: float) -> list[dict[str, float]]:
     return [
-        {"time": now + float(row["time"]), **{key: float(row[key]) for key in ("mean", "lower", "upper")}}
+        {"time": now + float(row["time"]), **{key: float(row[key]) for key in _TOLD if key in row}}
         for row in part.sort_values("time").to_dict("records")
     ]
 
