@@ -21,6 +21,8 @@ def answer(s: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
     nothing = choice.model == "shares"
     if nothing:
         headline, tone = f"Nothing told {s['diagnosis']} apart better than knowing how common each class is", "none"
+    elif choice.model == "network" and " is no better than " in s["verdict"]:
+        headline, tone = f"{s['chosen']['label']} is first, and no better than logistic regression", "mixed"
     else:
         headline = f"{s['chosen']['label']} is the classifier to use"
         tone = "good" if known(auc.get("lower")) and auc["lower"] > 0.7 else "mixed"
