@@ -48,19 +48,27 @@ def verdict(evaluation: ClassEvaluation, order: Sequence[str], labels: Mapping[s
     """
     if not {_SIMPLE, _RICH} <= set(order):
         return ""
-    gap = _gap(evaluation, _RICH, _SIMPLE)
+    brier, auc = (_gap(evaluation, _RICH, _SIMPLE, measure) for measure in (_MEASURE, "auc"))
     level = f"{100 * evaluation.level:g}%"
-    told = f"{gap['value']:+.4f}".replace("-", "−")
-    bounds = f"{gap['lower']:+.4f} to {gap['upper']:+.4f}".replace("-", "−")
-    numbers = f"difference of Brier scores {told}, {level} interval {bounds}"
-    if gap["upper"] < 0:
-        return f"{labels[_RICH]} is better than {labels[_SIMPLE].lower()} ({numbers})."
-    if gap["lower"] > 0:
-        return f"{labels[_RICH]} is worse than {labels[_SIMPLE].lower()} ({numbers}): use the simple model."
-    return f"{labels[_RICH]} is no better than {labels[_SIMPLE].lower()}, as far as these patients tell ({numbers})."
+    numbers = f"difference of Brier scores {_told(brier, 4)}, {level} interval {_bounds(brier, 4)}"
+    ranks = f" Its AUC differs by {_told(auc, 3)} ({_bounds(auc, 3)})." if np.isfinite(auc["value"]) else ""
+    if brier["upper"] < 0:
+        return f"{labels[_RICH]} is better than {labels[_SIMPLE].lower()} ({numbers}).{ranks}"
+    if brier["lower"] > 0:
+        return f"{labels[_RICH]} is worse than {labels[_SIMPLE].lower()} ({numbers}): use the simple model.{ranks}"
+    simple = labels[_SIMPLE].lower()
+    return f"{labels[_RICH]} is no better than {simple}, as far as these patients tell ({numbers}).{ranks}"
 
 
-def _gap(evaluation: ClassEvaluation, model: str, versus: str) -> pd.Series:
+def _told(gap: pd.Series, digits: int) -> str:
+    return f"{gap['value']:+.{digits}f}".replace("-", "−")
+
+
+def _bounds(gap: pd.Series, digits: int) -> str:
+    return f"{gap['lower']:+.{digits}f} to {gap['upper']:+.{digits}f}".replace("-", "−")
+
+
+def _gap(evaluation: ClassEvaluation, model: str, versus: str, measure: str = _MEASURE) -> pd.Series:
     d = evaluation.differences
-    found = d[(d["model"] == model) & (d["versus"] == versus) & (d["measure"] == _MEASURE) & (d["class"] == "")]
-    return found.iloc[0] if len(found) else pd.Series({"value": 0.0, "lower": np.nan, "upper": np.nan, "se": 0.0})
+    found = d[(d["model"] == model) & (d["versus"] == versus) & (d["measure"] == measure) & (d["class"] == "")]
+    return found.iloc[0] if len(found) else pd.Series({"value": np.nan, "lower": np.nan, "upper": np.nan, "se": 0.0})
