@@ -14,7 +14,7 @@ from osler.errors import UsageError
 RECIPES = Path(__file__).resolve().parents[2] / "data"
 NAMES = (
     *("breastmnist", "covid_chestxray", "framingham", "gbsg", "hancock", "ispy1", "ispy2", "metabric"),
-    *("pbc2", "pbc2_composite", "pneumoniamnist", "rotterdam"),
+    *("pbc2", "pbc2_composite", "pneumoniamnist", "rotterdam", "tcga_luad"),
 )
 ROOTS = {"pbc2_composite": "pbc2", "breastmnist": "medmnist", "pneumoniamnist": "medmnist"}
 

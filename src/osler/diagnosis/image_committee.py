@@ -47,6 +47,7 @@ class ImageCommittee:
         stopped: rounds after which each was best.
         unit: spread of the scores of training images, by which all scores are divided: a penalty that suits columns of
             spread one then suits them too, and networks that are too sure of themselves are believed no more.
+        stretch: (P',) factor of the mean of all networks that makes it worth, unit by unit, what the score of one is.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +60,7 @@ class ImageCommittee:
     networks: tuple[PixelNetwork, ...] = ()
     stopped: tuple[int, ...] = ()
     unit: float = 1.0
+    stretch: Floats = field(default_factory=lambda: np.ones(1))
 
     def fit(self, pixels: NDArray[np.float32], label: Ints, part: Ints, seed: int) -> Floats:
         """Train, and return (m, P') scores of the training images by the network that did not see their patient.
@@ -73,6 +75,7 @@ class ImageCommittee:
         images, target = self._scaled(pixels), torch.from_numpy(label)
         networks, stopped = [], []
         scores = np.zeros((len(pixels), contrasts(np.zeros((1, self.classes))).shape[1]))
+        others = np.zeros_like(scores)
         for number in range(int(part.max()) + 1):
             held_out = np.flatnonzero(part == number)
             generator = torch.Generator().manual_seed(seed + number)
@@ -93,16 +96,19 @@ class ImageCommittee:
                 )
             )
             networks.append(network)
-            if len(held_out):
-                scores[held_out] = contrasts(say_of(network, images[held_out]).numpy())
+            said, inside = contrasts(say_of(network, images).numpy()), part != number
+            scores[~inside] = said[~inside]
+            others[inside] += said[inside]
         self.networks, self.stopped = tuple(networks), tuple(stopped)
         self.unit = max(float(scores.std()), 1e-6)
+        self.stretch = _stretch(scores, others / max(len(networks) - 1, 1), len(networks))
         return scores / self.unit
 
     def scores(self, pixels: NDArray[np.float32]) -> Floats:
-        """(E, m, P') scores of new images by each of E networks; each image by itself, to the bit."""
+        """(m, P') scores of new images, by all networks; each image by itself, to the bit."""
         images = self._scaled(pixels)
-        return np.stack([contrasts(say_of(network, images).numpy()) for network in self.networks]) / self.unit
+        each = [contrasts(say_of(network, images).numpy()) for network in self.networks]
+        return np.mean(each, axis=0) * (self.stretch / self.unit)
 
     def _network(self, generator: torch.Generator) -> PixelNetwork:
         kind = {"widths": _WIDTHS, "smallest": _SMALLEST}
@@ -129,6 +135,7 @@ class ImageCommittee:
             "networks": weights,
             "stopped": list(self.stopped),
             "unit": self.unit,
+            "stretch": self.stretch,
         }
 
     @classmethod
@@ -145,6 +152,7 @@ class ImageCommittee:
             spread=state["spread"],
             stopped=tuple(state["stopped"]),
             unit=state["unit"],
+            stretch=np.asarray(state["stretch"]),
         )
         networks = []
         for weights in state["networks"]:
@@ -160,3 +168,16 @@ def contrasts(logits: Floats) -> Floats:
     if logits.shape[1] == 2:
         return logits[:, 1:] - logits[:, :1]
     return logits - logits.mean(axis=1, keepdims=True)
+
+
+def _stretch(own: Floats, others: Floats, networks: int) -> Floats:
+    """(P',) ratio of the variance of one network's scores to that of the mean of all, on images not learned from.
+
+    Errors of networks cancel in their mean, so that a slope learned on the scores of one is too flat for it. Networks
+    agree on such images as ``own``, by one that did not see the image, agrees with ``others``, the mean of those that
+    did: what these remember is unknown to the first.
+    """
+    variance = own.var(axis=0)
+    shared = ((own - own.mean(axis=0)) * (others - others.mean(axis=0))).mean(axis=0)
+    of_mean = (variance + (networks - 1) * np.clip(shared, 0.0, variance)) / networks
+    return np.where(variance > 0, variance / np.maximum(of_mean, 1e-12), 1.0)

@@ -39,8 +39,8 @@ class Network(Classifier):
     a training image is scored by the network that never saw its patient. Three heads then read the columns of the
     design and these scores: a multinomial ridge path with one penalty for each modality; E small networks that correct
     it, starting from its held-out predictions; and E free ones. What enters from an earlier step never saw its
-    patient. A new patient is seen by each of the E lines (image network, correction, free network that left the same
-    part out), and the probabilities of all are averaged equally. Where there are images alone, the ridge path is the
+    patient. Of a new patient's images the scores of all networks are averaged; the probabilities of the three heads (of
+    the mean of each head's networks) are averaged equally. Where there are images alone, the ridge path is the
     only head: it learns how far the image scores are to be trusted. Training images are changed as the manifest allows
     (``augment``): nothing is mirrored unless it says so.
 
@@ -82,6 +82,7 @@ class Network(Classifier):
         self._design = self._new_design().fit(rows)
         columns = self._columns(self._design.transform(rows), scores)
         self._ridge = MultinomialRidge.fit(columns.values, label, part, columns.groups)
+        self._shares = np.log(np.bincount(label) / len(label))
         self._heads = self._more_heads(columns.values, label, part) if len(self._design.columns_) else []
 
     def _read(self, landmark: Landmark, name: str, label: Ints, part: Ints) -> Floats | None:
@@ -110,39 +111,26 @@ class Network(Classifier):
 
     def _more_heads(self, X: Floats, label: Ints, part: Ints) -> list[Correction]:
         """Networks over the ridge path, which learn from what it says of patients it did not see, and free ones."""
-        shares = np.log(np.bincount(label) / len(label))
         over = Correction().fit(X, self._ridge.held_out, label, part, self.random_state)
-        free = Correction().fit(X, np.tile(shares, (len(X), 1)), label, part, self.random_state + 1000)
-        self._shares = shares
+        free = Correction().fit(X, np.tile(self._shares, (len(X), 1)), label, part, self.random_state + 1000)
         return [over, free]
 
     def _predict(self, landmark: Landmark) -> Floats:
         rows = without_pixels(landmark)
-        values = self._design.transform(rows)
         scores = {name: self._scores(landmark, name) for name in self.readers}
-        lines = len(next(iter(self.readers.values())).networks) if self.readers else self.members
-        if self._heads:
-            lines = len(self._heads[0].members)
-        total = np.zeros((len(landmark), len(self._ridge.intercept)))
-        for line in range(lines if self.readers or self._heads else 1):
-            X = self._columns(values, {name: found[line] for name, found in scores.items()}).values
-            total += self._line(X, line)
-        return total
-
-    def _line(self, X: Floats, line: int) -> Floats:
-        """(R, P) probabilities of one line: the mean of its heads."""
+        X = self._columns(self._design.transform(rows), scores).values
         ridge = self._ridge.log_odds(X)
-        said = [ridge]
-        if self._heads:
-            over, free = self._heads
-            said += [ridge + over.log_odds(X, line), self._shares + free.log_odds(X, line)]
-        return np.mean([softmax(logits, axis=1) for logits in said], axis=0)
+        said = [softmax(ridge, axis=1)]
+        for head, base in zip(self._heads, (ridge, self._shares), strict=False):
+            members = [softmax(base + head.log_odds(X, e), axis=1) for e in range(len(head.members))]
+            said.append(np.mean(members, axis=0))
+        return np.asarray(np.mean(said, axis=0))
 
     def _scores(self, landmark: Landmark, name: str) -> Floats:
-        """(E, R, P' + 1) scores of new rows by each network."""
+        """(R, P' + 1) mean score of each row's latest images by all networks, and whether it has any."""
         committee, block = self.readers[name], landmark.known.images[name]
         row, image = latest_images(block.visit, landmark)
-        return np.stack([_by_row(found, row, len(landmark)) for found in committee.scores(block.values[image])])
+        return _by_row(committee.scores(block.values[image]), row, len(landmark))
 
     def _new_design(self) -> Design:
         return Design(missing="impute", components=self.components, landmark_terms=False)
@@ -154,7 +142,7 @@ class Network(Classifier):
             "design": self._design.state(),
             "ridge": self._ridge.state(),
             "heads": [head.state() for head in self._heads],
-            "shares": self._shares if self._heads else None,
+            "shares": self._shares,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
