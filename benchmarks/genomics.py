@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/genomics.py --data ../shared/data [--repeats 3] [--seeds 3] [--parts cohort,planted]
 
 How many components of a block the linear models should take is asked of the first; the second holds a ridge on all
-components (with leading features) against fewer, against screening (the k features with the largest score statistics of the training patients,
-then the ridge) and against gene sets, on new patients whose hazards are known.
+components (with leading features) against fewer, against screening (the k features with the largest score statistics
+of the training patients, then the ridge) and against gene sets, on new patients whose hazards are known.
 """
 
 from __future__ import annotations

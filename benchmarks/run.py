@@ -21,6 +21,7 @@ RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 PARTS = {
     "studies": ("studies.py", "--data", "{data}"),
     "external": ("external.py", "--data", "{data}"),
+    "same_folds": ("same_folds.py", "--data", "{data}", "--peers-env", "{peers}"),
     "speed": ("speed.py", "--peers-env", "{peers}"),
     "committee": ("committee.py",),
     "scale": ("scale.py",),
@@ -28,7 +29,7 @@ PARTS = {
     "refitting": ("refitting.py",),
     "forecast": ("forecast.py", "--data", "{data}"),
     "explanations": ("explanations.py", "--data", "{data}"),
-    "simulation": ("simulation.py", "--models", "stacked_cox,boosted_hazard,recurrent"),
+    "simulation": ("simulation.py", "--patients", "4000", "--models", "stacked_cox,boosted_hazard,recurrent"),
     "availability": ("availability.py", "--trained"),
     "genomics": ("genomics.py", "--data", "{data}"),
 }

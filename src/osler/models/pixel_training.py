@@ -21,7 +21,9 @@ __all__ = ["Loss", "say_of", "train_pixels"]
 #: From (b, outputs) and the (b,) int64 positions, among all images, of those they were said of: one number to lower.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-_EPOCHS, _BATCH, _RATE, _DECAY = 14, 128, 2e-2, 0.05
+_EPOCHS, _RATE, _DECAY = 14, 2e-2, 0.05
+_BATCH, _SMALLEST_BATCH = 128, 32  # images in a batch
+_STEPS = 8  # in an epoch: where there would be fewer, batches are smaller
 _WORK = 14 * 2_000 * 32 * 32  # most pixels to see in training one network: more images or larger ones get fewer epochs
 _WARM = 0.3
 _CHUNK = 512
@@ -72,7 +74,8 @@ def train_pixels(
     learned = [*network.parameters(), *parameters]
     optimiser = AdamW(learned, decay=_DECAY)
     epochs = max(2, min(epochs, int(work / max(images[inside][:, 0].numel(), 1))))
-    batch = min(batch, _batch_size(images))
+    most = min(batch, _batch_size(images))
+    batch = int(np.clip(len(inside) // _STEPS, min(_SMALLEST_BATCH, most), most))
     steps = max(1, len(inside) // batch)
     best, kept, after = np.inf, [tensor.detach().clone() for tensor in learned], 0
     for epoch in range(epochs):
@@ -123,7 +126,7 @@ def say_of(network: PixelNetwork, images: Tensor) -> Tensor:
 
 
 def _batch_size(images: Tensor) -> int:
-    """Images in a batch; fewer of large volumes."""
+    """Most images in a batch; fewer of large volumes."""
     pixels = max(images[0, 0].numel(), 1) if len(images) else 1
     return int(np.clip(_MAP_BYTES // (4 * 8 * pixels), 4, _BATCH))
 
