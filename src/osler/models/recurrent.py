@@ -11,7 +11,7 @@ the patient it describes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from inspect import Parameter, Signature, signature
 from typing import Any, ClassVar
 
@@ -39,8 +39,8 @@ from osler.models.forecaster import COLUMNS, Forecaster, Known
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
 from osler.models.hazard import steps as times
 from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
-from osler.models.image_reader import ImageReader
-from osler.models.inputs import Fused, HeadRows, Inputs, read_images
+from osler.models.image_reading import learn_to_read
+from osler.models.inputs import Fused, HeadRows, Inputs
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
 from osler.models.recurrent_settings import RecurrentSettings
@@ -55,11 +55,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _NEVER = -30.0  # log hazard of a cause without events inside the network; outside it is minus infinity
-_READERS = 3  # networks that read an image block, each without a third of the patients
 _LEAST_SPLINE_EVENTS = 100
 _CLEARLY = 1.0  # standard errors by which a curved path must predict better to be the only one
-_LEAST_IMAGE_EVENTS = 10  # patients with an event after an image, from which pixels are learned from
-_LEARNED_IMAGE_EVENTS = 100  # the same where a network trained elsewhere read the images already
 _STEPS = 12  # most training landmarks between those asked, a tenth of the longest horizon apart or more
 _CHUNK = 2000  # patients predicted at once
 _LANDMARKS = 4  # up to which all patients of the setting are learned from
@@ -109,31 +106,18 @@ class Recurrent(RiskModel):
         ahead = cohort.at(moments).outcome
         assert ahead is not None
         self.edges_ = bin_edges(ahead, horizon, self.chosen.bins)
-        readers, read = self._read_images(cohort)
-        landmark = read.at(moments)
+        reading = learn_to_read(cohort, self.edges_, self.random_state)
+        self.notes_ += reading.notes
+        landmark = reading.cohort.at(moments)
         events = len(np.unique(landmark.patient[ahead.event > 0]))
         splines = self.chosen.splines if events >= _LEAST_SPLINE_EVENTS else 0
-        self.inputs_ = Inputs(readers, components=self.chosen.components, unit=unit, splines=splines).fit(landmark)
+        self.inputs_ = Inputs(reading.readers, components=self.chosen.components, unit=unit, splines=splines).fit(
+            landmark
+        )
         fused, seen = self.inputs_.transform(landmark), follow_up(ahead, self.edges_)
         seen = seen.counting(sample.weight[landmark.patient])
 
-        def path(groups: dict[str, Ints]) -> RidgeFit:
-            return fit_ridge(
-                fused.columns,
-                groups,
-                self.inputs_.blocks(),
-                seen,
-                times(self.edges_),
-                landmark.patient,
-                fold[landmark.patient],
-                len(self.causes_),
-                doubted=self.inputs_.doubted(),
-            )
-
-        straight = path(self.inputs_.groups(splines=False))
-        curved = path(self.inputs_.groups(splines=True)) if splines else straight
-        if advantage(curved, straight, seen, times(self.edges_), landmark.patient) > _CLEARLY:
-            straight = curved
+        straight, curved = self._paths(fused.columns, seen, landmark.patient, fold)
         self.ridge_, self.curved_ = straight.causes, curved.causes
         self.absence_ = Absence.learn(
             self.inputs_.completion,
@@ -146,41 +130,35 @@ class Recurrent(RiskModel):
             self.ridge_,
         )
         self._fit_networks(landmark, fused, seen, straight, curved, fold)
-        self._fit_forecaster(read, fold)
+        self._fit_forecaster(reading.cohort, fold)
+
+    def _paths(self, columns: Floats, seen: FollowUp, patient: Ints, fold: Ints) -> tuple[RidgeFit, RidgeFit]:
+        """The straight path and the curved one; the same where there are no splines, or where they clearly help."""
+
+        def path(*, splines: bool) -> RidgeFit:
+            return fit_ridge(
+                columns,
+                self.inputs_.groups(splines=splines),
+                self.inputs_.blocks(),
+                seen,
+                times(self.edges_),
+                patient,
+                fold[patient],
+                len(self.causes_),
+                doubted=self.inputs_.doubted(),
+            )
+
+        straight = path(splines=False)
+        if not self.inputs_.splines:
+            return straight, straight
+        curved = path(splines=True)
+        better = advantage(curved, straight, seen, times(self.edges_), patient) > _CLEARLY
+        return (curved if better else straight), curved
 
     def _most_patients(self, cohort: Cohort) -> int:
         """Fewer than the setting where there are many landmarks or visits: what counts is rows and visits in memory."""
         most = self.chosen.patients * _LANDMARKS // max(_LANDMARKS, len(self.question.landmarks))
         return min(most, max(_LEAST_PATIENTS, _VISITS * len(cohort) // max(len(cohort.visits), 1)))
-
-    def _read_images(self, cohort: Cohort) -> tuple[dict[str, ImageReader], Cohort]:
-        """Readers of the pixel blocks, and the training cohort as networks that did not see the patient read it."""
-        assert cohort.outcome is not None
-        readers: dict[str, ImageReader] = {}
-        scores: dict[str, Floats] = {}
-        images = dict(cohort.images)
-        owner, when = cohort.visits["patient"].to_numpy(), cohort.visits["time"].to_numpy(dtype=float)
-        part = assign_folds(cohort.outcome, min(_READERS, len(cohort)), self.random_state, cohort.patients)
-        for name in [name for name, block in cohort.images.items() if block.form == "pixels"]:
-            block = images[name]
-            patient = owner[block.visit]
-            after = cohort.outcome.take(patient).since(when[block.visit])
-            use = np.flatnonzero(after.time > 0)
-            events = len(np.unique(patient[use][after.event[use] > 0]))
-            if events < (_LEAST_IMAGE_EVENTS if block.vectors is None else _LEARNED_IMAGE_EVENTS):
-                self.notes_.append(_unread(name, events, block.vectors is not None))
-                del images[name]
-                if block.vectors is not None:
-                    images[name] = block.vectors
-                continue
-            reader = ImageReader(block.values.shape[1:], len(self.causes_), block.augment)
-            scores[name] = np.zeros((len(patient), len(self.causes_)))
-            seen = follow_up(after.take(use), self.edges_)
-            scores[name][use] = reader.fit(block.values[use], seen, self.edges_, part[patient[use]], self.random_state)
-            readers[name] = reader
-            if not any(reader.useful):
-                self.notes_.append(f"Images {name!r} told nothing of patients left out of their reading.")
-        return readers, read_images(replace(cohort, images=images), scores)
 
     def _fit_networks(
         self, landmark: Landmark, fused: Fused, seen: FollowUp, straight: RidgeFit, curved: RidgeFit, fold: Ints
@@ -420,14 +398,6 @@ class Recurrent(RiskModel):
         self.forecaster_ = Forecaster.from_state(state["forecaster"])
         self.network_ = Network.from_state(state["network"])
         self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})
-
-
-def _unread(name: str, events: int, embedded: bool) -> str:
-    """Why no network was trained on a block's pixels, and what was done instead."""
-    few = f"{events} training patient{'s' if events != 1 else ''} with one had an event"
-    if embedded:
-        return f"Images {name!r} were read by the network trained elsewhere: {few}, too few to train one here."
-    return f"Images {name!r} were not read: {few}, too few to train a network; one trained elsewhere could be named."
 
 
 def _spelled_out() -> Signature:
