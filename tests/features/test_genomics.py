@@ -146,10 +146,10 @@ def _cohort(values, log_hazard, seed, *, sets=None, kind="expression"):
     )
 
 
-def _judged(cohort, learn):
+def _judged(cohort, learn, **settings):
     """C of new patients, and the spread of their predicted risks, from a Cox model of the first ``learn``."""
     new = cohort.subset(np.arange(learn, len(cohort)))
-    model = create("cox", QUESTION).fit(cohort.subset(np.arange(learn)))
+    model = create("cox", QUESTION, **settings).fit(cohort.subset(np.arange(learn)))
     risk = model.predict(new, at=0.0).risk(2.0)
     return concordance_index(new.outcome.time, new.outcome.event, risk, horizon=2.0), float(risk.std())
 
@@ -260,11 +260,12 @@ class TestLeadingFeatures:
         values[5] = np.nan
         log_hazard = np.nan_to_num(values[:, 3] - values[:, 9]).astype(float)
         cohort = _cohort(values, log_hazard, 29)
-        design = Design().fit(cohort.subset(np.arange(200)).at(0.0))
+        design = Design(leading=True).fit(cohort.subset(np.arange(200)).at(0.0))
+        assert "rna leading" not in Design().fit(cohort.subset(np.arange(200)).at(0.0)).penalty_groups()
         group = design.penalty_groups()["rna leading"]
         assert [design.columns_[i].variable for i in group] == ["G3", "G9"]
         assert "rna leading" in design.wide_groups()
         X = design.transform(cohort.at(0.0))
         assert (X[5, group] == 0).all()
         np.testing.assert_array_equal(Design().restore(design.state()).transform(cohort.at(0.0)), X)
-        assert _judged(cohort, learn=200)[0] > 0.75
+        assert _judged(cohort, learn=200, leading=True)[0] > 0.75

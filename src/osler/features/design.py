@@ -40,6 +40,8 @@ class Design:
         landmark_terms: columns s and s^2 of the landmark itself, where landmarks differ.
         splines: knots of linear splines on numbers ("value" and "last"); 0 for none.
         clip: bound of the scaled values.
+        leading: whether the few genes that stand out by themselves enter beside the components of their block: for
+            signals of which it is known that few genes carry them.
 
     Attributes:
         columns_: P columns, grouped by modality.
@@ -54,6 +56,7 @@ class Design:
         landmark_terms: bool = True,
         splines: int = 0,
         clip: float = 4.0,
+        leading: bool = False,
     ) -> None:
         self.missing = missing
         self.history = tuple(history)
@@ -61,6 +64,7 @@ class Design:
         self.landmark_terms = landmark_terms
         self.splines = splines
         self.clip = clip
+        self.leading = leading
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn scales, levels, components and flags from R training rows; raises ModelError when there are none."""
@@ -93,7 +97,7 @@ class Design:
         self._record = RecordFeatures(splines=self.splines, **common)
         self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
         most = self.components if self.components is not None else most_components(rows)
-        self._genomics = [GenomicFeatures(name, components=most, **common) for name in genomics]
+        self._genomics = [GenomicFeatures(name, components=most, leading=self.leading, **common) for name in genomics]
         few = self.components if self.components is not None else 50 if patients >= _MANY_PATIENTS else 20
         self._imaging = [ImagingFeatures(name, components=few, **common) for name in embeddings]
 

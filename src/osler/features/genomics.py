@@ -24,13 +24,14 @@ class GenomicFeatures:
     """One genomic block: its features scaled by what they are (``BlockScale``) as components, for mutations the burden
     log(1 + mutated features), components of its gene sets, and a flag where more than 5 % lack the block.
 
-    Where a block enters as components, the few features of expression that stand out by themselves, if they are few,
-    enter once more as they are (``leading_features``). They, and the gene sets, are penalty groups of their own beside
-    the block's components: how much each counts the data tell.
+    With ``leading``, the features of expression that stand out by themselves, if they are few, enter once more as they
+    are (``leading_features``) where a block enters as components. They, and the gene sets, are penalty groups of their
+    own beside the block's components: how much each counts the data tell.
     """
 
-    def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float) -> None:
+    def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float, leading: bool = False) -> None:
         self.name, self.components_limit, self.keep_missing, self.clip = name, components, keep_missing, clip
+        self.seek_leading = leading
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn from the patients who have a row, each counted once."""
@@ -44,7 +45,7 @@ class GenomicFeatures:
         self.flag = Scale.of_indicator(missing.astype(float)) if flagged else None
         self.sets = GeneSetFeatures(self.kind, self.clip).fit(values, block.sets, self.features)
         self.leading = np.empty(0, dtype=np.int64)
-        if self.components.axes is not None and self.kind in _CONTINUOUS:
+        if self.seek_leading and self.components.axes is not None and self.kind in _CONTINUOUS:
             self.leading = leading_features(landmark, block.values, self.components.scale)
         return self
 

@@ -94,6 +94,7 @@ class _CoxModel(RiskModel):
         history: summaries of visit variables among "last", "mean", "slope".
         components: most principal components of a genomic or embedding block; None: as ``Design`` has it.
         splines: knots of linear splines on numbers.
+        leading: as ``Design`` has it.
         random_state: not used; fitting draws nothing.
     """
 
@@ -107,6 +108,7 @@ class _CoxModel(RiskModel):
         history: tuple[str, ...] = HISTORY,
         components: int | None = None,
         splines: int = 0,
+        leading: bool = False,
         random_state: int = 0,
     ) -> None:
         super().__init__(question, random_state=random_state)
@@ -114,6 +116,7 @@ class _CoxModel(RiskModel):
         self.history = tuple(history)
         self.components = components
         self.splines = splines
+        self.leading = leading
 
     @abstractmethod
     def _parts(self, cohort: Cohort) -> dict[float, tuple[float, ...]]:
@@ -124,6 +127,7 @@ class _CoxModel(RiskModel):
             history=self.history,
             components=self.components,
             splines=self.splines,
+            leading=self.leading,
             landmark_terms=self._landmark_terms,
         )
         return CauseSpecificCox(self.question.grid, design)
