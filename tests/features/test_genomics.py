@@ -269,3 +269,12 @@ class TestLeadingFeatures:
         assert (X[5, group] == 0).all()
         np.testing.assert_array_equal(Design().restore(design.state()).transform(cohort.at(0.0)), X)
         assert _judged(cohort, learn=200, leading=True)[0] > 0.75
+
+
+def test_blocks_that_are_narrow_enough_may_enter_as_they_are():
+    values, activity = _noisy(60, 90, seed=21), np.random.default_rng(22).normal(size=60)
+    landmark = _cohort(values, activity, 23).at(0.0)
+    own = Design(components=5, whole=90).fit(landmark)
+    assert [c.summary for c in own.columns_ if c.modality == "rna"] == ["value"] * 90
+    few = Design(components=5, whole=89).fit(landmark)
+    assert [c.summary for c in few.columns_ if c.modality == "rna"] == ["component"] * 5

@@ -38,9 +38,9 @@ class Components:
 
     The components keep their unequal spreads, scaled by one common factor to a mean variance of one: a ridge penalty
     on them acts like a ridge on the features themselves, and on all of them it is exactly that. Features no more than
-    ``limit`` and fewer than the rows are left as they are. Features that do not vary are dropped; single missing values
-    are taken as average; a row without any is missing. Costs grow with the smaller of rows and features squared, times
-    the larger.
+    ``limit`` and fewer than the rows, or no more than ``whole``, are left as they are. Features that do not vary are
+    dropped; single missing values are taken as average; a row without any is missing. Costs grow with the smaller of
+    rows and features squared, times the larger.
 
     Attributes:
         scale: of the features.
@@ -49,8 +49,8 @@ class Components:
         origin: (q,) mean scaled values of the training rows.
     """
 
-    def __init__(self, *, limit: int, clip: float, kind: Kind = "other") -> None:
-        self.limit = limit
+    def __init__(self, *, limit: int, clip: float, kind: Kind = "other", whole: int = 0) -> None:
+        self.limit, self.whole = limit, whole
         self.scale = BlockScale(kind=kind, clip=clip)
 
     def fit(self, values: NDArray[np.floating[Any]]) -> Self:
@@ -60,7 +60,7 @@ class Components:
         self.axes: Floats | None = None
         self.origin: Floats | None = None
         most = min(self.limit, len(rows) - 1)
-        if len(self.kept) > max(most, 0):
+        if len(self.kept) > max(most, self.whole, 0):
             self.origin = np.zeros(len(self.kept))
             for part, z in self.scale.chunks(rows):
                 self.origin[part] = z.mean(axis=0)

@@ -42,6 +42,7 @@ class Design:
         clip: bound of the scaled values.
         leading: whether the few genes that stand out by themselves enter beside the components of their block: for
             signals of which it is known that few genes carry them.
+        whole: genomic blocks of up to so many features enter as they are, whatever ``components``.
 
     Attributes:
         columns_: P columns, grouped by modality.
@@ -57,6 +58,7 @@ class Design:
         splines: int = 0,
         clip: float = 4.0,
         leading: bool = False,
+        whole: int = 0,
     ) -> None:
         self.missing = missing
         self.history = tuple(history)
@@ -65,6 +67,7 @@ class Design:
         self.splines = splines
         self.clip = clip
         self.leading = leading
+        self.whole = whole
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn scales, levels, components and flags from R training rows; raises ModelError when there are none."""
@@ -97,7 +100,10 @@ class Design:
         self._record = RecordFeatures(splines=self.splines, **common)
         self._history = HistoryFeatures(history=self.history, splines=self.splines, **common)
         most = self.components if self.components is not None else most_components(rows)
-        self._genomics = [GenomicFeatures(name, components=most, leading=self.leading, **common) for name in genomics]
+        self._genomics = [
+            GenomicFeatures(name, components=most, leading=self.leading, whole=self.whole, **common)
+            for name in genomics
+        ]
         few = self.components if self.components is not None else 50 if patients >= _MANY_PATIENTS else 20
         self._imaging = [ImagingFeatures(name, components=few, **common) for name in embeddings]
 

@@ -29,9 +29,11 @@ class GenomicFeatures:
     own beside the block's components: how much each counts the data tell.
     """
 
-    def __init__(self, name: str, *, components: int, keep_missing: bool, clip: float, leading: bool = False) -> None:
+    def __init__(
+        self, name: str, *, components: int, keep_missing: bool, clip: float, leading: bool = False, whole: int = 0
+    ) -> None:
         self.name, self.components_limit, self.keep_missing, self.clip = name, components, keep_missing, clip
-        self.seek_leading = leading
+        self.seek_leading, self.whole = leading, whole
 
     def fit(self, landmark: Landmark) -> Self:
         """Learn from the patients who have a row, each counted once."""
@@ -50,7 +52,7 @@ class GenomicFeatures:
         return self
 
     def _new_components(self) -> Components:
-        return Components(limit=self.components_limit, clip=self.clip, kind=self.kind)
+        return Components(limit=self.components_limit, clip=self.clip, kind=self.kind, whole=self.whole)
 
     @property
     def columns(self) -> tuple[Column, ...]:

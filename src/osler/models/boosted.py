@@ -44,6 +44,8 @@ class _Boosted(RiskModel):
         rounds: at most.
         history: summaries of visit variables among "last", "mean", "slope".
         components: most principal components of a genomic or embedding block.
+        whole: genomic blocks of up to so many features enter as they are: trees choose among genes, and seldom find
+            the few that matter in mixtures of all.
         random_state: seed of folds and of the rows and columns that each tree sees.
     """
 
@@ -58,6 +60,7 @@ class _Boosted(RiskModel):
         rounds: int = 400,
         history: tuple[str, ...] = HISTORY,
         components: int = 20,
+        whole: int = 200,
         random_state: int = 0,
     ) -> None:
         super().__init__(question, random_state=random_state)
@@ -66,6 +69,7 @@ class _Boosted(RiskModel):
         self.rounds = rounds
         self.history = tuple(history)
         self.components = components
+        self.whole = whole
 
     def _fit(self, cohort: Cohort) -> None:
         assert cohort.outcome is not None
@@ -84,7 +88,7 @@ class _Boosted(RiskModel):
         """Grow trees on (R, P) rows, whose patients lie in ``fold``."""
 
     def _new_design(self) -> Design:
-        return Design(missing="keep", history=self.history, components=self.components)
+        return Design(missing="keep", history=self.history, components=self.components, whole=self.whole)
 
     def _parameters(self, **more: Any) -> dict[str, Any]:
         return {
