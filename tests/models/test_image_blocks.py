@@ -11,7 +11,7 @@ from cohorts import QUESTION, make_cohort
 from osler.cohort.images import Images
 from osler.errors import UsageError
 from osler.models import create
-from osler.models import recurrent as module
+from osler.models import image_reading as module
 from osler.models.image_saliency import salient_images
 from osler.models.inputs import read_images
 from osler.models.store import load_model, save_model
@@ -80,7 +80,7 @@ def test_every_model_uses_vectors_of_pixels(embedded, cohort):
 
 
 def test_few_events_leave_the_reading_to_the_network_trained_elsewhere(embedded, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_LEARNED_IMAGE_EVENTS", 200)
+    monkeypatch.setattr(module, "_LEARNED_EVENTS", 200)
     model = create("recurrent", QUESTION, **SETTINGS).fit(embedded)
     assert any("read by the network trained elsewhere" in note for note in model.notes_)
     assert not model.inputs_.readers
@@ -92,7 +92,7 @@ def test_few_events_leave_the_reading_to_the_network_trained_elsewhere(embedded,
 
 
 def test_many_events_train_a_network_here(embedded, monkeypatch):
-    monkeypatch.setattr(module, "_LEARNED_IMAGE_EVENTS", 20)
+    monkeypatch.setattr(module, "_LEARNED_EVENTS", 20)
     model = create("recurrent", QUESTION, **SETTINGS).fit(embedded)
     assert set(model.inputs_.readers) == {"scan"}
     assert not any("elsewhere" in note for note in model.notes_)
