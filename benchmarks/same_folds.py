@@ -288,8 +288,10 @@ def main() -> None:
     peers, harness = importlib.import_module("peerlib"), importlib.import_module("bench_landmark")
     cases = make_cases(peers, harness, asked.data, _breast76(asked.out, asked.peers_env))
     print("## On the peers' folds\n")
+    chosen = asked.cases.split(",") if asked.cases else list(cases)
+    print(f"`benchmarks/same_folds.py --cases {','.join(chosen)}`\n")
     print("AUC / Brier score / integrated Brier score, unless the head of a column says otherwise; means over repeats.")
-    for name in asked.cases.split(",") if asked.cases else cases:
+    for name in chosen:
         for line in _section(cases[name], asked, peers):
             print(line, flush=True)
 
