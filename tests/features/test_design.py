@@ -292,6 +292,12 @@ class TestTrainingLandmarks:
         assert training_landmarks(_without_visits(cohort), QUESTION) == (0.0, YEAR)
         assert training_landmarks(cohort, QUESTION, rows=100) == (0.0, YEAR)
 
+    def test_past_the_last_landmark_half_a_horizon_or_half_as_far_again(self, cohort):
+        far = training_landmarks(cohort, Question((4 * YEAR,), (2 * YEAR,)), beyond=0.5)
+        assert max(far) == pytest.approx(5 * YEAR)
+        near = training_landmarks(cohort, Question((YEAR,), (4 * YEAR,)), beyond=0.5)
+        assert max(near) == pytest.approx(1.4 * YEAR)
+
     def test_moments_without_patients_or_events_are_left_out(self, cohort):
         assert max(training_landmarks(cohort, Question((0.0, 50 * YEAR), (2 * YEAR,)))) < 11 * YEAR
         nothing = replace(cohort, outcome=_without_events(cohort.outcome))

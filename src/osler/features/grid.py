@@ -22,10 +22,11 @@ def training_landmarks(
 
     The landmarks asked and, where there are visits after the time origin, up to ``steps`` even steps from that origin
     to the last of them: moments between visits teach what an old value is worth; and on, in tenths of the longest
-    horizon, to ``beyond`` of that horizon past the last: later patients are patients like the others. Steps are no
-    shorter than the longest horizon over ``steps``, and fewer when the stack would exceed about ``rows`` rows. Moments
-    with fewer than 10 patients at risk, or with no event of any cause within the longest horizon, are left out, unless
-    nothing would be left. Raises ModelError when nobody is at risk at any landmark.
+    horizon, to ``beyond`` of that horizon past the last, or half as far again as the last is from the origin, whichever
+    is nearer: later patients are patients like the others. Steps are no shorter than the longest horizon over
+    ``steps``, and fewer when the stack would exceed about ``rows`` rows. Moments with fewer than 10 patients at risk,
+    or with no event of any cause within the longest horizon, are left out, unless nothing would be left. Raises
+    ModelError when nobody is at risk at any landmark.
     """
     if cohort.outcome is None:
         raise ModelError(f"training landmarks cannot be laid: the cohort {cohort.name!r} has no outcome")
@@ -38,6 +39,7 @@ def training_landmarks(
         moments = np.union1d(asked, np.linspace(0.0, asked.max(), count + 1)) if count else asked
         horizon = max(question.horizons)
         later = asked.max() + horizon / 10 * np.arange(1, round(10 * beyond) + 1)
+        later = later[later <= 1.5 * asked.max()]  # where landmarks are early, what is known so late is another matter
         affordable -= count
         moments = np.union1d(moments, later[: max(affordable, 0)])
         apart = np.abs(moments[:, None] - asked).min(axis=1)
