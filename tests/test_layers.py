@@ -10,7 +10,17 @@ import osler
 PACKAGE = Path(osler.__file__).resolve().parent
 #: A part may import only parts of a lower rank.
 RANK = {
-    **{"errors": 0, "units": 1, "cells": 1, "config": 2, "engine": 2, "readers": 2, "survival": 2, "vision": 2},
+    **{
+        "errors": 0,
+        "units": 1,
+        "cells": 1,
+        "outputs": 1,
+        "config": 2,
+        "engine": 2,
+        "readers": 2,
+        "survival": 2,
+        "vision": 2,
+    },
     **{"cohort": 3, "evaluation": 3},
     **{"features": 4, "models": 5, "planning": 6, "tuning": 6, "forecasting": 6, "fitting": 7, "reporting": 7},
     **{

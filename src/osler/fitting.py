@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from osler.models import create
 from osler.models.base import RiskModel
 from osler.models.importance import contributions_of, sample
 from osler.models.store import save_model
+from osler.outputs import write_whole
 from osler.tuning import Tuned, tune
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "fold_key",
     "predictors",
     "read_fold",
-    "write_whole",
 ]
 
 #: Names of models, the costliest first, so that two workers finish together.
@@ -202,13 +200,3 @@ def read_fold(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return {**arrays, **json.loads(arrays.pop("about").tobytes())}
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file under another name first: what carries the right name is whole."""
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        write(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -16,9 +16,10 @@ from osler.config import StudyConfig, digest
 from osler.engine import run_tasks
 from osler.errors import ModelError
 from osler.evaluation import evaluate
-from osler.fitting import COST, Variant, everyone_key, fit_everyone, fit_model, write_whole
+from osler.fitting import COST, Variant, everyone_key, fit_everyone, fit_model
 from osler.models.base import RiskModel
 from osler.models.store import load_model
+from osler.outputs import write_whole
 
 __all__ = ["MEASURES", "correct_optimism", "draw"]
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pa_parquet
 from osler.cohort.cohort import Cohort
 from osler.errors import UsageError
 from osler.models.base import RiskModel
+from osler.outputs import write_whole
 from osler.units import days
 
 __all__ = ["score", "scores"]
@@ -70,17 +71,17 @@ def score(model: RiskModel, cohort: Cohort, *, at: float | str, out: Path, key: 
     """
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"cannot write {out.name!r}: expected a name ending in .csv or .parquet")
-    part = out.with_name(f".{os.getpid()}-{out.name}")
-    rows = 0
-    try:
+
+    def stream(part: Path) -> int:
+        rows = 0
         opened = pa_csv.CSVWriter(part, _SCHEMA) if out.suffix == ".csv" else pa_parquet.ParquetWriter(part, _SCHEMA)
         with opened as writer:
             for frame in scores(model, cohort, at):
                 writer.write_table(pa.Table.from_pandas(frame, schema=_SCHEMA, preserve_index=False))
                 rows += len(frame)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+        return rows
+
+    rows = write_whole(out, stream)
     if key is not None:
         _write_key(cohort, key)
     return rows

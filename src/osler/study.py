@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from osler.engine import available_workers, run_tasks
 from osler.errors import UsageError
 from osler.evaluation import Choice, choose
 from osler.evaluation.forecasting import ForecastScores
-from osler.fitting import Variant, everyone_key, fit_everyone, write_whole
+from osler.fitting import Variant, everyone_key, fit_everyone
 from osler.forecasting import gather_forecasts, judge_forecasts
 from osler.importance import importance
 from osler.judging import Findings, judge
@@ -30,6 +29,7 @@ from osler.models import MODELS, create
 from osler.models.base import RiskModel
 from osler.models.store import load_model, save_model
 from osler.optimism import correct_optimism
+from osler.outputs import folder_name, write_frame, write_json, write_whole
 from osler.provenance import provenance, tuned
 from osler.reporting import report_patient, write_study_report
 
@@ -37,6 +37,8 @@ __all__ = ["Study", "StudyResult"]
 
 #: Tables that are written even without a row.
 _ALWAYS = ("metrics", "differences", "calibration")
+#: Tables that are there only where the study could make them; what an earlier run left of others goes.
+_ASKED_FOR = ("importance", "agreement", "optimism", "forecasts", "forecast_differences")
 
 Progress = Callable[[str, int, int], None]
 
@@ -129,7 +131,7 @@ class Study:
         """
         config = self._config()
         parts = splits(self.cohort, config)
-        folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
+        folder = Path(self.folder or Path("reports") / folder_name(self.cohort.name, "study"))
         folder.mkdir(parents=True, exist_ok=True)
         cache = _cache(folder)
         cache.mkdir(parents=True, exist_ok=True)
@@ -277,11 +279,9 @@ def _write(
     folder = result.folder
     made_by = {name: result.run[name] for name in ("data_digest", "config_digest", "code_digest")}
     write_whole(result.model, lambda part: save_model(model, part, made_by))
-    for name, frame in {**result.frames, "predictions": result.predictions}.items():
-        write_whole(folder / f"{name}.parquet", partial(frame.to_parquet, index=False))
-        if name != "predictions":
-            text = frame.to_csv(index=False, lineterminator="\n")
-            write_whole(folder / f"{name}.csv", partial(Path.write_text, data=text, encoding="utf-8"))
+    for name in (*result.findings.evaluation.frames, *result.findings.frames, *_ASKED_FOR):
+        write_frame(folder, name, result.frames.get(name))
+    write_frame(folder, "predictions", result.predictions, csv=False)
     model_digest = digest(result.model.read_bytes())
     run = {**result.run, "model_digest": model_digest}
     told: dict[str, Any] = {
@@ -293,10 +293,4 @@ def _write(
         result.report,
         lambda part: write_study_report(part, cohort=cohort, config=config, description=about, **told),
     )
-    text = json.dumps({**run, "workers": available_workers(), "fit_seconds": seconds}, indent=2, sort_keys=True)
-    write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
-
-
-def _slug(name: str) -> str:
-    words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
-    return "-".join(words)[:60] or "study"
+    write_json(folder / "run.json", {**run, "workers": available_workers(), "fit_seconds": seconds})

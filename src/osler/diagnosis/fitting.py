@@ -19,7 +19,7 @@ from osler.diagnosis.base import Classifier
 from osler.diagnosis.division import Division, predictors
 from osler.diagnosis.store import load_classifier, save_classifier
 from osler.engine import run_tasks
-from osler.fitting import write_whole
+from osler.outputs import write_whole
 
 __all__ = ["Fit", "fit_classifiers", "fit_everyone"]
 

@@ -13,7 +13,7 @@ from osler.cohort.cohort import Cohort
 from osler.diagnosis.base import Classifier
 from osler.diagnosis.prior_shift import PriorShift, estimate_shares, given_shares, rescale
 from osler.errors import UsageError
-from osler.fitting import write_whole
+from osler.outputs import write_whole
 
 __all__ = ["classify"]
 

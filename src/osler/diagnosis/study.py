@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from osler.diagnosis.store import save_classifier
 from osler.diagnosis.twins import twins
 from osler.errors import UsageError
 from osler.evaluation.comparison import Choice
-from osler.fitting import write_whole
+from osler.outputs import folder_name, write_frame, write_json, write_whole
 from osler.reporting.diagnosis_report import write_diagnosis_report
 
 __all__ = ["DiagnosisResult", "DiagnosisStudy"]
@@ -124,7 +122,7 @@ class DiagnosisStudy:
                 "folds have the class shares of training, so there is no shift to correct: name a division in "
                 "[diagnosis] split_by, or give the shares of the patients in mind"
             )
-        folder = Path(self.folder or Path("reports") / _slug(self.cohort.name))
+        folder = Path(self.folder or Path("reports") / folder_name(self.cohort.name, "diagnosis"))
         cache = folder / "cache" / code_digest()[:16]
         fits = fit_classifiers(self.cohort, config, division, cache=cache, workers=self.workers, tell=self._tell)
         probabilities = {name: _gathered(division, parts) for name, parts in fits.items()}
@@ -323,11 +321,9 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     made_by = {key: result.run[key] for key in ("data_digest", "config_digest", "code_digest")}
     write_whole(result.model, lambda part: save_classifier(model, part, made_by))
-    for name, frame in {**result.evaluation.frames, "predictions": result.predictions}.items():
-        write_whole(folder / f"{name}.parquet", partial(frame.to_parquet, index=False))
-        if name != "predictions":
-            text = frame.to_csv(index=False, lineterminator="\n")
-            write_whole(folder / f"{name}.csv", partial(Path.write_text, data=text, encoding="utf-8"))
+    for name, frame in result.evaluation.frames.items():
+        write_frame(folder, name, frame)
+    write_frame(folder, "predictions", result.predictions, csv=False)
     run = {**result.run, "model_digest": digest(result.model.read_bytes())}
     write_whole(
         result.report,
@@ -348,8 +344,7 @@ def _write(
             apart=None if result.apart is None else result.apart.metrics,
         ),
     )
-    text = json.dumps({**run, "fit_seconds": seconds}, indent=2, sort_keys=True)
-    write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
+    write_json(folder / "run.json", {**run, "fit_seconds": seconds})
 
 
 def _labels(judged: Iterable[str]) -> dict[str, str]:
@@ -358,8 +353,3 @@ def _labels(judged: Iterable[str]) -> dict[str, str]:
     return {
         name: CLASSIFIERS[base] + (" (corrected)" if name.endswith(CORRECTED) else "") for name, base in names.items()
     }
-
-
-def _slug(name: str) -> str:
-    words = "".join(letter if letter.isalnum() else " " for letter in name.lower()).split()
-    return "-".join(words)[:60] or "diagnosis"

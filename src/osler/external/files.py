@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from osler.cohort.cohort import Cohort
 from osler.external.result import ExternalResult
-from osler.fitting import write_whole
+from osler.outputs import write_frame, write_json, write_whole
 from osler.reporting.external_report import write_external_report
 
 __all__ = ["write_result"]
@@ -36,8 +31,8 @@ def write_result(
     folder = result.folder
     folder.mkdir(parents=True, exist_ok=True)
     for name in _FRAMES:
-        _write_frame(folder, name, getattr(result, name))
-    write_whole(folder / "predictions.parquet", partial(result.predictions.to_parquet, index=False))
+        write_frame(folder, name, getattr(result, name))
+    write_frame(folder, "predictions", result.predictions, csv=False)
     if result.recalibration is not None:
         result.recalibration.save(folder / _MAPS)
     else:
@@ -65,17 +60,4 @@ def write_result(
             warnings=result.warnings,
         ),
     )
-    found = {**result.run, "sentence": result.sentence, "advice": result.advice}
-    text = json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False)
-    write_whole(folder / "run.json", lambda part: part.write_text(text + "\n", encoding="utf-8"))
-
-
-def _write_frame(folder: Path, name: str, frame: pd.DataFrame | None) -> None:
-    paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("parquet", "csv")}
-    if frame is None or not len(frame.columns):
-        for path in paths.values():
-            path.unlink(missing_ok=True)
-        return
-    write_whole(paths["parquet"], partial(frame.to_parquet, index=False))
-    text = frame.to_csv(index=False, lineterminator="\n")
-    write_whole(paths["csv"], partial(Path.write_text, data=text, encoding="utf-8"))
+    write_json(folder / "run.json", {**result.run, "sentence": result.sentence, "advice": result.advice})

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from osler.config import digest
 from osler.errors import UsageError
 from osler.evaluation.updating import METHODS, Method, RiskMap, Updating
-from osler.fitting import write_whole
+from osler.outputs import write_whole
 from osler.survival.curve import RiskCurve
 from osler.units import duration
 

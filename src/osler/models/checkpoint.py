@@ -7,7 +7,6 @@ nothing in it that runs when it is read. Its name is a digest of everything that
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_arrays
 
 from osler.config import digest
+from osler.outputs import write_whole
 
 __all__ = ["Checkpoint", "Saved"]
 
@@ -96,12 +96,7 @@ class Checkpoint:
         arrays = {name: np.ascontiguousarray(array) for name, array in saved.arrays.items()}
         header = json.dumps({"numbers": saved.numbers, "digest": digest(arrays, saved.numbers)}, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{os.getpid()}-{self.path.name}")
-        try:
-            part.write_bytes(save_arrays(arrays, {_HEADER: header}))
-            part.replace(self.path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(self.path, lambda part: part.write_bytes(save_arrays(arrays, {_HEADER: header})))
         self._written = self.clock()
 
     def remove(self) -> None:

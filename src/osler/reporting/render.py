@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from osler.outputs import write_whole
 from osler.reporting.chart import Chart, bundle
 from osler.reporting.comparison import measure_of
 from osler.reporting.words import (
@@ -73,12 +74,7 @@ def write_page(path: str | os.PathLike[str], page: str) -> Path:
     """Write ``page`` so that a file of that name is always whole; returns its path."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{os.getpid()}-{target.name}")
-    try:
-        part.write_text(page, encoding="utf-8", newline="\n")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(target, lambda part: part.write_text(page, encoding="utf-8", newline="\n"))
     return target
 
 

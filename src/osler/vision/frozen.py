@@ -8,8 +8,6 @@ cohort it lies.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from osler.outputs import write_whole
 from osler.vision.resnet import make_resnet, vector_length
 from osler.vision.weights import parse_weights
 
@@ -138,14 +137,6 @@ def _read(path: Path, length: int) -> Vectors | None:
 
 
 def _write(path: Path, vector: Vectors) -> None:
-    """Under another name first, so that nobody reads half a file."""
     body = vector.astype("<f4").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(hashlib.sha256(body).digest() + body)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, lambda part: part.write_bytes(hashlib.sha256(body).digest() + body))
