@@ -176,7 +176,9 @@ def _models(here: _Landmark, config: StudyConfig) -> Evaluation:
     )
 
 
-def _subgroups(here: _Landmark, config: StudyConfig, groups: Mapping[str, Any]) -> SubgroupEvaluation:
+def _subgroups(
+    here: _Landmark, config: StudyConfig, groups: Mapping[str, Any], measures: Sequence[str] = SUBGROUP_MEASURES
+) -> SubgroupEvaluation:
     return evaluate_subgroups(
         here.time,
         here.event,
@@ -184,7 +186,7 @@ def _subgroups(here: _Landmark, config: StudyConfig, groups: Mapping[str, Any]) 
         groups,
         times=config.question.grid,
         horizons=config.horizons,
-        measures=SUBGROUP_MEASURES,
+        measures=measures,
         folds=here.folds,
         level=config.confidence,
         landmark=here.landmark,
@@ -194,19 +196,7 @@ def _subgroups(here: _Landmark, config: StudyConfig, groups: Mapping[str, Any]) 
 
 def _availability(here: _Landmark, config: StudyConfig, patterns: NDArray[np.object_]) -> pd.DataFrame:
     """Measures in every pattern of modalities, and how often intervals hold the time to the event."""
-    judged = evaluate_subgroups(
-        here.time,
-        here.event,
-        here.risks,
-        {AVAILABILITY: patterns},
-        times=config.question.grid,
-        horizons=config.horizons,
-        measures=AVAILABILITY_MEASURES,
-        folds=here.folds,
-        level=config.confidence,
-        landmark=here.landmark,
-        censoring=here.censoring,
-    )
+    judged = _subgroups(here, config, {AVAILABILITY: patterns}, AVAILABILITY_MEASURES)
     held = [
         coverage_rows(
             here.time, here.event, bounds, patterns, landmark=here.landmark, model=name, level=config.confidence

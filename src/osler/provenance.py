@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from osler.cohort.cohort import Cohort
-from osler.config import StudyConfig, code_digest, digest
+from osler.cohort.origin import origin
+from osler.config import StudyConfig, digest
 from osler.fitting import Variant
 
 if TYPE_CHECKING:
@@ -26,19 +25,11 @@ def provenance(cohort: Cohort, config: StudyConfig, fitted: Fitted, chosen: str)
         for name in config.models
     }
     return {
-        "cohort": cohort.name,
-        "data_digest": cohort.digest,
-        "files": dict(sorted(cohort.sources.items())),
+        **origin(cohort, config.seed, _LIBRARIES),
         "config": config.model_dump(mode="json"),
         "config_digest": digest(config),
-        "code_digest": code_digest(),
-        "osler": version("osler"),
-        "python": platform.python_version(),
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "seed": config.seed,
         "folds": config.folds,
         "repeats": config.repeats,
-        "modalities": list(cohort.modalities),
         "notes": {name: found for name, found in notes.items() if found},
         "chosen": chosen,
     }

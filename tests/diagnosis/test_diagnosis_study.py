@@ -174,10 +174,10 @@ def test_folds_hold_everybody_once_and_classes_evenly():
     assert not np.array_equal(*division.folds)
 
 
-def test_the_variable_of_the_division_is_no_predictor(films):
+def test_the_variable_of_the_division_is_no_predictor(study, films):
     cohort = read_cohort(films)
     assert "split" not in predictors(cohort, cohort.question).variables
-    assert "split" not in load_classifier(films / "out" / "model.osler").schema_.to_json()["record"]
+    assert "split" not in load_classifier(study.model).schema_.to_json()["record"]
 
 
 def test_a_study_in_folds_with_given_shares(tmp_path):

@@ -12,6 +12,7 @@ from osler.cohort.landmark import Landmark
 from osler.diagnosis.base import Classifier, inner_folds
 from osler.diagnosis.inputs import with_plain_pixels
 from osler.features.design import Design
+from osler.models.trees import tree_parameters, with_a_column
 
 __all__ = ["Boosted"]
 
@@ -57,7 +58,7 @@ class Boosted(Classifier):
     def _fit(self, landmark: Landmark, label: Ints) -> None:
         rows = with_plain_pixels(landmark)
         self._design = self._new_design().fit(rows)
-        X, classes = _with_a_column(self._design.transform(rows)), int(label.max()) + 1
+        X, classes = with_a_column(self._design.transform(rows)), int(label.max()) + 1
         parameters = self._parameters(classes)
         rounds = self._rounds(X, label, parameters)
         self.notes_ += [] if rounds else [f"{self.label}: no tree helped patients left out; class shares are used."]
@@ -89,24 +90,14 @@ class Boosted(Classifier):
 
     def _parameters(self, classes: int) -> dict[str, Any]:
         several = {"objective": "multi:softprob", "num_class": classes, "eval_metric": "mlogloss"}
-        return {
-            **({"objective": "binary:logistic", "eval_metric": "logloss"} if classes == 2 else several),
-            "max_depth": self.depth,
-            "eta": self.eta,
-            "min_child_weight": 2,
-            "subsample": 0.8,
-            "colsample_bynode": 0.5,
-            "tree_method": "hist",
-            "max_bin": 64,
-            "nthread": 1,
-            "seed": self.random_state,
-            "verbosity": 0,
-        }
+        told = {"objective": "binary:logistic", "eval_metric": "logloss"} if classes == 2 else several
+        told = {"min_child_weight": 2, **told}
+        return tree_parameters(depth=self.depth, eta=self.eta, random_state=self.random_state, **told)
 
     def _predict(self, landmark: Landmark) -> Floats:
         if self._booster is None:
             return np.tile(self._shares, (len(landmark), 1))
-        X = _with_a_column(self._design.transform(with_plain_pixels(landmark)))
+        X = with_a_column(self._design.transform(with_plain_pixels(landmark)))
         found = self._booster.predict(xgb.DMatrix(X)).astype(float)
         return np.column_stack([1 - found, found]) if found.ndim == 1 else found
 
@@ -124,8 +115,3 @@ class Boosted(Classifier):
         raw = state["booster"]
         self._booster = None if raw is None else xgb.Booster({"nthread": 1}, model_file=bytearray(raw))
         self._shares = state["shares"]
-
-
-def _with_a_column(X: Floats) -> Floats:
-    """XGBoost refuses a matrix without columns."""
-    return X if X.shape[1] else np.zeros((len(X), 1))

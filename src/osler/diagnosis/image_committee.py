@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from osler.models.pixel_training import say_of, train_pixels
+from osler.models.pixel_training import mean_stretch, say_of, train_pixels
 from osler.vision.augmentation import Augmentation
 from osler.vision.network import PixelNetwork
 
@@ -72,7 +72,7 @@ class ImageCommittee:
             seed: of first weights, batches and augmentation.
         """
         self.centre, self.spread = float(pixels.mean()), max(float(pixels.std()), 1e-6)
-        images, target = self._scaled(pixels), torch.from_numpy(label)
+        images, target = self.scaled(pixels), torch.from_numpy(label)
         networks, stopped = [], []
         scores = np.zeros((len(pixels), contrasts(np.zeros((1, self.classes))).shape[1]))
         others = np.zeros_like(scores)
@@ -101,12 +101,12 @@ class ImageCommittee:
             others[inside] += said[inside]
         self.networks, self.stopped = tuple(networks), tuple(stopped)
         self.unit = max(float(scores.std()), 1e-6)
-        self.stretch = _stretch(scores, others / max(len(networks) - 1, 1), len(networks))
+        self.stretch = mean_stretch(scores, others / max(len(networks) - 1, 1), len(networks))
         return scores / self.unit
 
     def scores(self, pixels: NDArray[np.float32]) -> Floats:
         """(m, P') scores of new images, by all networks; each image by itself, to the bit."""
-        images = self._scaled(pixels)
+        images = self.scaled(pixels)
         each = [contrasts(say_of(network, images).numpy()) for network in self.networks]
         return np.mean(each, axis=0) * (self.stretch / self.unit)
 
@@ -116,9 +116,6 @@ class ImageCommittee:
 
     def scaled(self, pixels: NDArray[np.float32]) -> Tensor:
         """Pixels as the networks take them."""
-        return self._scaled(pixels)
-
-    def _scaled(self, pixels: NDArray[np.float32]) -> Tensor:
         return (torch.from_numpy(np.ascontiguousarray(pixels)) - self.centre) / self.spread
 
     def state(self) -> dict[str, Any]:
@@ -168,16 +165,3 @@ def contrasts(logits: Floats) -> Floats:
     if logits.shape[1] == 2:
         return logits[:, 1:] - logits[:, :1]
     return logits - logits.mean(axis=1, keepdims=True)
-
-
-def _stretch(own: Floats, others: Floats, networks: int) -> Floats:
-    """(P',) ratio of the variance of one network's scores to that of the mean of all, on images not learned from.
-
-    Errors of networks cancel in their mean, so that a slope learned on the scores of one is too flat for it. Networks
-    agree on such images as ``own``, by one that did not see the image, agrees with ``others``, the mean of those that
-    did: what these remember is unknown to the first.
-    """
-    variance = own.var(axis=0)
-    shared = ((own - own.mean(axis=0)) * (others - others.mean(axis=0))).mean(axis=0)
-    of_mean = (variance + (networks - 1) * np.clip(shared, 0.0, variance)) / networks
-    return np.where(variance > 0, variance / np.maximum(of_mean, 1e-12), 1.0)

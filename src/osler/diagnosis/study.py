@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from osler.cells import SMALLEST
 from osler.cohort.cohort import Cohort
 from osler.cohort.diagnosis import Diagnosis
+from osler.cohort.origin import origin
 from osler.config import CLASSIFIER_NAMES, DiagnosisConfig, code_digest, digest
 from osler.diagnosis import CLASSIFIERS
 from osler.diagnosis.base import Classifier
@@ -229,18 +228,10 @@ class DiagnosisStudy:
     ) -> dict[str, Any]:
         notes = {name: sorted({note for fit in parts for note in fit.model.notes_}) for name, parts in fits.items()}
         return {
-            "cohort": self.cohort.name,
-            "data_digest": self.cohort.digest,
-            "files": dict(sorted(self.cohort.sources.items())),
+            **origin(self.cohort, config.seed, _LIBRARIES),
             "config": config.model_dump(mode="json"),
             "config_digest": digest(config),
-            "code_digest": code_digest(),
-            "osler": version("osler"),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "seed": config.seed,
             "division": division.sentence,
-            "modalities": list(self.cohort.modalities),
             "notes": {name: found for name, found in notes.items() if found},
             "settings": {name: parts[0].model.settings() for name, parts in fits.items() if parts[0].model.settings()},
             "chosen": choice.model,

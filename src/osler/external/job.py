@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from osler.cohort.cohort import Cohort
-from osler.config import code_digest
+from osler.cohort.origin import origin
 from osler.evaluation import Evaluation, combine, evaluate
 from osler.evaluation.measuring import EVERY_MEASURE
 from osler.evaluation.updating import risk_at
@@ -188,17 +186,10 @@ class Job:
     def _provenance(self, recalibration: Recalibration | None) -> dict[str, Any]:
         """What a reader needs to repeat the validation; nothing that changes from run to run."""
         return {
-            "cohort": self.cohort.name,
-            "data_digest": self.cohort.digest,
-            "files": dict(sorted(self.cohort.sources.items())),
+            **origin(self.cohort, self.random_state, _LIBRARIES),
             **self.run,
             "landmarks": [part.landmark for part in self.predicted],
             "horizons": list(self.horizons),
-            "code_digest": code_digest(),
-            "osler": version("osler"),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "seed": self.random_state,
             "folds": self.folds if recalibration is not None else 0,
             "recommended": "" if recalibration is None else recalibration.recommended,
             "warnings": list(self.remarks),

@@ -18,6 +18,7 @@ from osler.features.design import HISTORY, Design
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
 from osler.models.rows import by_chunks, training_rows
+from osler.models.trees import tree_parameters, with_a_column
 from osler.survival.competing import fine_grid, incidence_from_hazards, onto_cells
 from osler.survival.ridge import baseline_hazard, fit_ridge_cox
 
@@ -75,7 +76,7 @@ class _Boosted(RiskModel):
         assert cohort.outcome is not None
         rows = cohort.at(training_landmarks(cohort, self.question, rows=self._rows))
         self._design = self._new_design()
-        X = _with_a_column(self._design.fit(rows).transform(rows))
+        X = with_a_column(self._design.fit(rows).transform(rows))
         folds = min(_FOLDS, len(cohort))
         fold = (
             assign_folds(cohort.outcome, folds, self.random_state, cohort.patients)[rows.patient] if folds > 1 else None
@@ -91,22 +92,11 @@ class _Boosted(RiskModel):
         return Design(missing="keep", history=self.history, components=self.components, whole=self.whole)
 
     def _parameters(self, **more: Any) -> dict[str, Any]:
-        return {
-            "max_depth": self.depth,
-            "eta": self.eta,
-            "min_child_weight": 5,
-            "subsample": 0.8,
-            "colsample_bynode": 0.5,
-            "tree_method": "hist",
-            "max_bin": 64,
-            "nthread": 1,
-            "seed": self.random_state,
-            "verbosity": 0,
-            **more,
-        }
+        told = {"min_child_weight": 5, **more}
+        return tree_parameters(depth=self.depth, eta=self.eta, random_state=self.random_state, **told)
 
     def _predict(self, landmark: Landmark) -> tuple[Floats, None, None]:
-        X = _with_a_column(self._design.transform(landmark))
+        X = with_a_column(self._design.transform(landmark))
         (incidence,) = by_chunks(lambda part: (self._incidence(part),), X)
         return incidence, None, None
 
@@ -328,11 +318,6 @@ def _starting_margins(
     overall = counts.sum(axis=0) / counts.sum()
     chance = (counts + overall) / (counts + overall).sum(axis=1, keepdims=True)
     return np.log(np.maximum(chance, 1e-30))
-
-
-def _with_a_column(X: Floats) -> Floats:
-    """X, or one constant column where a design has none: trees need something to look at."""
-    return X if X.shape[1] else np.zeros((len(X), 1))
 
 
 def _margin(booster: xgb.Booster | None, X: Floats, rounds: int | None = None) -> Floats:

@@ -82,7 +82,9 @@ class Ensemble(RiskModel):
             self.weight_ = _TOWARDS_EQUAL * self.weight_ + (1 - _TOWARDS_EQUAL) * self._learned(cohort)
 
     def _member(self, name: str) -> RiskModel:
-        return create(name, self.question, random_state=self.random_state)
+        model = create(name, self.question, random_state=self.random_state)
+        model.checkpoint = self.checkpoint
+        return model
 
     def _learned(self, cohort: Cohort) -> Floats:
         """Weights that suit predictions of patients left out, at all landmarks and horizons of the question."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from osler.models.hazard import FollowUp, HazardLoss, event_rates, steps
-from osler.models.pixel_training import say_of, train_pixels
+from osler.models.pixel_training import mean_stretch, say_of, train_pixels
 from osler.vision.augmentation import Augmentation
 from osler.vision.network import PixelNetwork, plain_features
 from osler.vision.saliency import Attribution, integrated_gradients
@@ -84,7 +84,7 @@ class ImageReader:
             networks.append(network)
             means.append(mean)
         self.networks, self.means = tuple(networks), tuple(means)
-        self.stretch = _stretch(scores, others / max(len(networks) - 1, 1), len(networks))
+        self.stretch = mean_stretch(scores, others / max(len(networks) - 1, 1), len(networks))
         self.useful = tuple(_gain(scores[:, k], seen, k + 1) > _LEAST_GAIN for k in range(self.outputs))
         return scores * self.useful
 
@@ -165,19 +165,6 @@ class _HazardFit:
         level, weight = outputs[None], torch.ones(1, len(rows))
         base, seen = self.start + self.change, (self.exposure[rows], self.where[rows], self.events[rows])
         return HazardLoss.apply(level, torch.zeros_like(level), base, *seen, weight, self.time).sum()
-
-
-def _stretch(own: Floats, others: Floats, networks: int) -> Floats:
-    """(K,) factor of the mean of several networks that makes it worth, unit by unit, what one network's score is.
-
-    The mean varies less than one network's scores do, as errors cancel, so a slope learned on the latter is too flat
-    for it, by the ratio of their variances. Networks agree on unseen images as ``own`` (by a network that did not see
-    the image) agrees with ``others`` (the mean of those that did): what these remember is unknown to the first.
-    """
-    variance = own.var(axis=0)
-    shared = ((own - own.mean(axis=0)) * (others - others.mean(axis=0))).mean(axis=0)
-    mean_variance = (variance + (networks - 1) * np.clip(shared, 0.0, variance)) / networks
-    return np.where(variance > 0, variance / np.maximum(mean_variance, 1e-12), 1.0)
 
 
 def _different(pixels: NDArray[np.float32]) -> tuple[Ints, Ints]:

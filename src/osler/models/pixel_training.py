@@ -16,12 +16,14 @@ from osler.vision.augmentation import Augmentation
 from osler.vision.network import PixelNetwork, plain_features
 from osler.vision.transforms import augmented
 
-__all__ = ["Loss", "say_of", "train_pixels"]
+__all__ = ["Loss", "mean_stretch", "say_of", "train_pixels"]
 
 #: From (b, outputs) and the (b,) int64 positions, among all images, of those they were said of: one number to lower.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 _EPOCHS, _RATE, _DECAY = 14, 2e-2, 0.05
+Floats = NDArray[np.float64]
+
 _BATCH, _SMALLEST_BATCH = 128, 32  # images in a batch
 _STEPS = 8  # in an epoch: where there would be fewer, batches are smaller
 _WORK = 14 * 2_000 * 32 * 32  # most pixels to see in training one network: more images or larger ones get fewer epochs
@@ -123,6 +125,19 @@ def say_of(network: PixelNetwork, images: Tensor) -> Tensor:
         said = (features[:, None] * exact.output.weight).sum(dim=2) + exact.output.bias
         pieces.append(said[: len(part)])
     return torch.cat(pieces)
+
+
+def mean_stretch(own: Floats, others: Floats, networks: int) -> Floats:
+    """(K,) factor of the mean of several networks that makes it worth, unit by unit, what one network's score is.
+
+    The mean varies less than one network's scores do, as errors cancel, so a slope learned on the latter is too flat
+    for it, by the ratio of their variances. Networks agree on unseen images as ``own`` (by a network that did not see
+    the image) agrees with ``others`` (the mean of those that did): what these remember is unknown to the first.
+    """
+    variance = own.var(axis=0)
+    shared = ((own - own.mean(axis=0)) * (others - others.mean(axis=0))).mean(axis=0)
+    mean_variance = (variance + (networks - 1) * np.clip(shared, 0.0, variance)) / networks
+    return np.where(variance > 0, variance / np.maximum(mean_variance, 1e-12), 1.0)
 
 
 def _batch_size(images: Tensor) -> int:

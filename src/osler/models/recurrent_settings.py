@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
 
 from osler.errors import UsageError
 from osler.models.device import DEVICES, DeviceName
@@ -92,21 +95,20 @@ class RecurrentSettings:
             raise UsageError(f"{len(wrong)} setting{'s' * (len(wrong) > 1)} of the recurrent model cannot be:\n{lines}")
 
     def _wrong(self) -> list[str]:
-        found = []
-        for name, (least, most) in _WHOLE.items():
-            value = getattr(self, name)
-            if name == "components" and value is None:
-                continue
-            if not _is_whole(value) or not least <= value <= most:
-                found.append(f"{name} is a whole number from {least:,} to {most:,}, not {value!r}")
-        for name, (low, high) in _NUMBERS.items():
-            value = getattr(self, name)
-            if not _is_number(value) or not low <= value <= high:
-                found.append(f"{name} is a number from {low:g} to {high:g}, not {value!r}")
-        for name in _SHARES:
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value < 1:
-                found.append(f"{name} is a share from 0 to less than 1, not {value!r}")
+        rules: list[tuple[str, Callable[[Any], bool], str]] = [
+            *(
+                (name, partial(_is_whole, least=least, most=most), f"a whole number from {least:,} to {most:,}")
+                for name, (least, most) in _WHOLE.items()
+                if not (name == "components" and self.components is None)
+            ),
+            *(
+                (name, partial(_is_number, least=least, most=most), f"a number from {least:g} to {most:g}")
+                for name, (least, most) in _NUMBERS.items()
+            ),
+            *((name, _is_share, "a share from 0 to less than 1") for name in _SHARES),
+        ]
+        values = [(name, getattr(self, name), fits, what) for name, fits, what in rules]
+        found = [f"{name} is {what}, not {value!r}" for name, value, fits, what in values if not fits(value)]
         if self.device not in DEVICES:
             found.append(f"device is one of {', '.join(DEVICES)}, not {self.device!r}")
         if not found and self.check_every > self.epochs:
@@ -119,9 +121,14 @@ class RecurrentSettings:
         return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_whole(value: Any, *, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _is_number(value: object) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+def _is_number(value: Any, *, least: float, most: float) -> bool:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and math.isfinite(value) and least <= value <= most
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value, least=0.0, most=1.0) and value < 1

@@ -9,7 +9,7 @@ from osler.reporting.chart import COLOURS, MUTED, Chart, Switch, params, shown_b
 from osler.reporting.positions import completed, key, place, start, state, switch, when
 from osler.reporting.words import interval, known, percent
 
-__all__ = ["calibration_charts"]
+__all__ = ["calibration_charts", "smooth_layers"]
 
 _SIZE = (480, 420)
 _CURVE = ("observed", "lower", "upper", "calibrated_lower", "calibrated_upper")
@@ -64,32 +64,41 @@ def _smooth(cells: list[dict[str, Any]], switches: tuple[Switch, ...], axes: Axe
 
 
 def _smooth_spec(data: list[dict[str, Any]], switches: tuple[Switch, ...], axes: Axes) -> dict[str, Any]:
-    x, y, diagonal = axes
-    shown = shown_by(switches)
-    blue = COLOURS["blue"]
     tooltip = [
         {"field": "expected", "title": "Predicted"},
         {"field": "told", "title": "Observed"},
         {"field": "chance", "title": "If perfectly calibrated"},
     ]
+    return _square(data, switches, smooth_layers(axes, shown_by(switches), tooltip))
+
+
+def smooth_layers(axes: Axes, shown: list[dict[str, Any]], tooltip: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A curve of observed over predicted, its band, and behind it the band of perfectly calibrated predictions.
+
+    Args:
+        axes: x and y as encodings, and the layer of the diagonal.
+        shown: transforms that keep what switches ask for.
+        tooltip: fields told of the nearest point.
+    """
+    x, y, diagonal = axes
+    blue = COLOURS["blue"]
     bands = [("calibrated_lower", "calibrated_upper", "#9AA3AE", 0.32), ("lower", "upper", blue, 0.2)]
-    layers: list[dict[str, Any]] = [
-        {
-            "transform": [*shown, {"filter": f"isValid(datum.{low})"}],
-            "mark": {"type": "area", "color": colour, "opacity": opacity},
-            "encoding": {"x": x, "y": {"field": low, **y}, "y2": {"field": high}},
-        }
-        for low, high, colour, opacity in bands
-    ]
     line = {"type": "line", "color": blue, "strokeWidth": 2.4}
     near = {"type": "point", "filled": True, "size": 120, "opacity": 0, "color": blue}
     encoding = {"x": x, "y": {"field": "observed", **y}}
-    layers += [
+    return [
+        *(
+            {
+                "transform": [*shown, {"filter": f"isValid(datum.{low})"}],
+                "mark": {"type": "area", "color": colour, "opacity": opacity},
+                "encoding": {"x": x, "y": {"field": low, **y}, "y2": {"field": high}},
+            }
+            for low, high, colour, opacity in bands
+        ),
         diagonal,
         {"transform": shown, "mark": line, "encoding": encoding},
         {"transform": shown, "mark": near, "encoding": {**encoding, "tooltip": tooltip}},
     ]
-    return _square(data, switches, layers)
 
 
 def _groups(cells: list[dict[str, Any]], switches: tuple[Switch, ...], axes: Axes) -> Chart:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osler.reporting.calibration import curve_finding
+from osler.reporting.calibration_figures import smooth_layers
 from osler.reporting.chart import COLOURS, MUTED, Chart, Switch, legend, params, shown_by
 from osler.reporting.diagnosis_measures import MEASURES
 from osler.reporting.dots import dot, dots, told
@@ -146,28 +147,13 @@ def _calibration_spec(data: list[dict[str, Any]], switches: tuple[Switch, ...], 
     title = {"x": "Predicted probability", "y": f"Observed share ({confidence} interval)"}
     x = {"field": "predicted", "type": "quantitative", "scale": scale, "axis": {**axis, "title": title["x"]}}
     y = {"type": "quantitative", "scale": scale, "axis": {**axis, "title": title["y"]}}
-    shown, blue = shown_by(switches), COLOURS["blue"]
-    bands = [("calibrated_lower", "calibrated_upper", "#9AA3AE", 0.32), ("lower", "upper", blue, 0.2)]
-    layers: list[dict[str, Any]] = [
-        {
-            "transform": [*shown, {"filter": f"isValid(datum.{low})"}],
-            "mark": {"type": "area", "color": colour, "opacity": opacity},
-            "encoding": {"x": x, "y": {"field": low, **y}, "y2": {"field": high}},
-        }
-        for low, high, colour, opacity in bands
-    ]
-    observed = {"x": x, "y": {"field": "observed", **y}}
+    diagonal = {
+        "data": {"values": [{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]},
+        "mark": {"type": "line", "strokeDash": [4, 4], "color": MUTED, "strokeWidth": 1.5},
+        "encoding": {"x": x, "y": {"field": "observed", **y}},
+    }
     tooltip = [{"field": "expected", "title": "Predicted"}, {"field": "told", "title": "Observed"}]
-    near = {"type": "point", "filled": True, "size": 120, "opacity": 0, "color": blue}
-    layers += [
-        {
-            "data": {"values": [{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]},
-            "mark": {"type": "line", "strokeDash": [4, 4], "color": MUTED, "strokeWidth": 1.5},
-            "encoding": observed,
-        },
-        {"transform": shown, "mark": {"type": "line", "color": blue, "strokeWidth": 2.4}, "encoding": observed},
-        {"transform": shown, "mark": near, "encoding": {**observed, "tooltip": tooltip}},
-    ]
+    layers = smooth_layers((x, y, diagonal), shown_by(switches), tooltip)
     return _square(data, switches, layers)
 
 
