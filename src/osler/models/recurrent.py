@@ -43,6 +43,7 @@ from osler.models.image_reading import learn_to_read
 from osler.models.inputs import Fused, HeadRows, Inputs
 from osler.models.mixture import Mixture
 from osler.models.network import Network, TrainingRows, checks_of, make_batch, tensor
+from osler.models.recalibration import HazardRecalibration
 from osler.models.recurrent_settings import RecurrentSettings
 from osler.models.sanity import check_inputs, nothing_learned
 from osler.models.training import History, Progress, train
@@ -187,7 +188,7 @@ class Recurrent(RiskModel):
         )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
-        self.bands_ = self._learn_bands(landmark, fused, rows)
+        self._judge_left_out(landmark, fused, rows)
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
@@ -277,26 +278,22 @@ class Recurrent(RiskModel):
         """(R, K, T) mean incidence, and the variance of its log(-log(1 - F)) as far as it is known of the row."""
         mixture = Mixture((len(columns), len(self.causes_), len(self.question.grid)))
         for hazards, weight in log_hazards:
-            mixture.add(incidence(absent.applied(hazards, self.edges_), self.edges_, self.question.grid), weight)
+            recalibrated = self.recalibration_.applied(hazards)
+            mixture.add(incidence(absent.applied(recalibrated, self.edges_), self.edges_, self.question.grid), weight)
         estimation = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)
         return mixture.mean(), mixture.disagreement() + (estimation + absent.doubt + absent.variance)[:, :, None]
 
-    def _learn_bands(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> Bands:
-        """Errors of the model at the landmarks asked, from members that left the patient's fold out."""
+    def _judge_left_out(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> None:
+        """Recalibration and bands, from what members said at the landmarks asked of patients they had left out."""
         asked = np.flatnonzero(np.isin(landmark.time, self.question.landmarks))
+        said, here, seen = rows.left_out(self.network_, asked), landmark.take(asked), rows.seen.take(asked)
+        fold = rows.fold[here.patient]
+        self.recalibration_ = HazardRecalibration.learn(np.mean(said, axis=0), seen, here.patient, fold)
         absent = self.absence_.of(fused.available, landmark.time, asked)
-        networks = [(log_hazards, 1.0) for log_hazards in rows.left_out(self.network_, asked)]
-        mean, variance = self._mixed(fused.columns[asked], absent, networks)
+        mean, variance = self._mixed(fused.columns[asked], absent, [(log_hazards, 1.0) for log_hazards in said])
         level = self.network_.base[0] + rows.held_out[asked, :, :1]
-        return Bands.learn(
-            self.question,
-            landmark.take(asked),
-            rows.seen.take(asked),
-            self.edges_,
-            level,
-            variance[:, :, -1],
-            1 - mean.sum(axis=1),
-        )
+        free = 1 - mean.sum(axis=1)
+        self.bands_ = Bands.learn(self.question, here, seen, self.edges_, level, variance[:, :, -1], free)
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
         """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
@@ -377,6 +374,7 @@ class Recurrent(RiskModel):
             "edges": self.edges_,
             "inputs": self.inputs_.state(),
             "bands": self.bands_.state(),
+            "recalibration": self.recalibration_.state(),
             "absence": self.absence_.state(),
             "ridge": [cause.state() for cause in self.ridge_],
             "curved": [cause.state() for cause in self.curved_],
@@ -391,6 +389,7 @@ class Recurrent(RiskModel):
         self.edges_ = state["edges"]
         self.inputs_ = Inputs.from_state(state["inputs"], self.schema_)
         self.bands_ = Bands.from_state(state["bands"])
+        self.recalibration_ = HazardRecalibration.from_state(state["recalibration"])
         self.absence_ = Absence.from_state(state["absence"])
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
         self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
