@@ -110,13 +110,17 @@ def test_shortcuts_without_weights_and_first_stride_one():
         assert torch.equal(network(pixels), other(pixels))
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-def test_files_of_torch_save_with_wrappers(published, legacy):
-    wrapped = {"state_dict": {f"module.{k}": v for k, v in published.state_dict().items()}, "epoch": 3}
-    data = _torch_file(wrapped, _use_new_zipfile_serialization=not legacy)
-    read = parse_weights(data, "w")
+def test_names_as_data_parallel_writes_them(published):
+    read = parse_weights(save({f"module.{k}": v for k, v in published.state_dict().items()}), "w")
     assert read.keys() == published.state_dict().keys()
     assert all(torch.equal(read[k], v) for k, v in published.state_dict().items())
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_files_of_torch_save_are_refused_with_the_way_out(published, legacy):
+    data = _torch_file(published.state_dict(), _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(DataError, match=r"which is a pickle(.|\n)*safetensors.torch.save_file"):
+        parse_weights(data, "w.pth")
 
 
 def test_everything_that_does_not_fit_is_told_at_once(published):
@@ -173,8 +177,9 @@ class _Runs:
         _torch_file([1, 2]),
         _torch_file({"a": 1}),
         _torch_file({"a": torch.zeros(3).to_sparse()}),
+        save({}),
     ],
-    ids=["empty", "text", "zip", "pickle", "cut", "runs", "runs inside", "a list", "numbers", "sparse"],
+    ids=["empty", "text", "zip", "pickle", "cut", "runs", "runs inside", "a list", "numbers", "sparse", "nothing"],
 )
 def test_other_files_are_refused_and_nothing_runs(data, capsys):
     with pytest.raises(DataError, match="weights"):

@@ -49,7 +49,7 @@ class ImagesSpec(TimedSpec, RowsSpec):
     )
     network: ResNet | None = Field(None, description="Network trained elsewhere that makes vectors of the pixels.")
     weights: str | None = Field(
-        None, min_length=1, description="Its weights: .safetensors, .pt or .pth, below OSLER_WEIGHTS or the root."
+        None, min_length=1, description="Its weights: a .safetensors file below OSLER_WEIGHTS or the root."
     )
     normalise: Literal["imagenet", "image"] | None = Field(
         None,

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-import warnings
-import zipfile
 from collections.abc import Mapping
 
 import torch
@@ -18,41 +14,31 @@ from osler.errors import DataError, Violation
 __all__ = ["fit_weights", "parse_weights"]
 
 _SHOWN = 3
-_LARGEST = 4 * 1024**3  # bytes of tensors after unpacking
-_REMEDY = "Save the network's state_dict with safetensors.torch.save_file."
+_REMEDY = "Save the network's state_dict with safetensors.torch.save_file(network.state_dict(), path)."
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, Tensor]:
-    """Tensors by name.
+    """Tensors by name, from the content of a ``.safetensors`` file, which holds numbers and nothing else.
 
-    ``.safetensors`` holds numbers alone. ``.pt`` and ``.pth`` are read by ``torch.load(weights_only=True)``, which
-    builds tensors and plain containers and calls nothing else that the file may name; what is not a plain, dense tensor
-    of numbers is refused. A state_dict may lie under "state_dict", its names may begin with "module." (as
-    ``DataParallel`` writes them).
+    Names may begin with "module.", as ``DataParallel`` writes them. What ``torch.save`` writes is a pickle, also where
+    only tensors are read from it, and is refused: save the tensors anew, where their source is trusted.
 
     Args:
-        data: content of the file; the kind is told by its first bytes.
+        data: content of the file.
         name: what messages call it.
 
     Raises:
-        DataError: another kind of file, damaged, too large, or with other things than tensors.
+        DataError: another kind of file, damaged, or without a tensor.
     """
+    if data[:1] == b"\x80" or data[:2] == b"PK":
+        expected, found = "a .safetensors file", "a file of torch.save (.pt, .pth), which is a pickle"
+        raise _refuse(name, "weights hold numbers alone", expected, found)
     try:
-        if data[:1] == b"\x80" or data[:2] == b"PK":
-            _check_size(data, name)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # remarks on old ways of writing
-                held = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        else:
-            held = load_safetensors(data)
-    except DataError:
-        raise
-    except (SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, *_BROKEN):
-        raise _refuse(name, "weights can be read", "a whole .safetensors, .pt or .pth file", "another kind") from None
-    if isinstance(held, Mapping) and isinstance(held.get("state_dict"), Mapping):
-        held = held["state_dict"]
-    if not (isinstance(held, Mapping) and held and all(_is_plain(k, v) for k, v in held.items())):
-        raise _refuse(name, "weights are a state_dict", "dense tensors by name", "something else")
+        held = load_safetensors(data)
+    except (SafetensorError, *_BROKEN):
+        raise _refuse(name, "weights can be read", "a whole .safetensors file", "another kind, or damaged") from None
+    if not held:
+        raise _refuse(name, "weights are a state_dict", "tensors by name", "no tensor")
     return {key.removeprefix("module."): tensor for key, tensor in held.items()}
 
 
@@ -94,24 +80,6 @@ def fit_weights(network: torch.nn.Module, given: Mapping[str, Tensor], name: str
 
 
 _BROKEN = (OSError, ValueError, EOFError, RuntimeError, KeyError, TypeError, IndexError, AttributeError, MemoryError)
-
-
-def _is_plain(name: object, value: object) -> bool:
-    return (
-        isinstance(name, str)
-        and isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not value.is_quantized
-        and not value.is_complex()
-    )
-
-
-def _check_size(data: bytes, name: str) -> None:
-    """A zip archive may say that it unpacks to more than it should."""
-    if data[:2] == b"PK":
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-                raise _refuse(name, "weights stay within limits", f"at most {_LARGEST:,} bytes", "more")
 
 
 def _some(names: list[str]) -> str:
