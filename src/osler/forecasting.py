@@ -42,9 +42,10 @@ def held_out_forecasts(
         the model and for the last value carried forward expected, lower and upper. Nothing if the model forecasts no
         biomarkers or there are none.
     """
-    if not isinstance(model, Forecasts) or not any(v.type == "number" for v in held_out.visit_variables):
+    forecaster = model.forecaster
+    if forecaster is None or not any(v.type == "number" for v in held_out.visit_variables):
         return {}
-    methods: dict[str, Forecasts] = {model.name: model, CARRIED: CarriedForward().fit(train)}
+    methods: dict[str, Forecasts] = {model.name: forecaster, CARRIED: CarriedForward().fit(train)}
     frames = []
     for landmark in config.landmarks:
         later = _later_visits(held_out, landmark, max(config.horizons))

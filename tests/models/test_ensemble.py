@@ -45,6 +45,19 @@ def test_a_stored_ensemble_says_the_same(cohort, equal, tmp_path):
     )
 
 
+def test_the_first_member_that_forecasts_is_the_forecaster(equal):
+    assert equal.forecaster is None
+    one = create("ensemble", QUESTION, members=("cox", "recurrent"))
+    one.members_ = {name: create(name, QUESTION) for name in one.members}
+    assert one.forecaster is one.members_["recurrent"]
+
+
+def test_members_leave_their_state_where_the_ensemble_does(tmp_path):
+    one = create("ensemble", QUESTION)
+    one.checkpoint = tmp_path
+    assert one._member("recurrent").checkpoint == tmp_path
+
+
 def test_convex_weights_are_those_of_the_best_mean():
     rng = np.random.default_rng(0)
     truth = rng.uniform(size=4000)

@@ -220,9 +220,14 @@ def test_what_changed_next_to_nothing_is_not_listed_and_sampling_errors_are_told
 
 def test_a_model_that_forecasts_has_its_forecasts_shown(cohort, patient, tmp_path):
     class Forecasting(type(create("reference", QUESTION))):
-        def forecast(self, cohort, at, ahead):
-            row = {"patient": 0, "variable": "marker", "expected": 1.25, "lower": 0.5, "upper": 2.0}
-            return pd.DataFrame([{**row, "ahead": time} for time in ahead])
+        @property
+        def forecaster(self):
+            return self
+
+        def forecast_at(self, cohort, at, patient, ahead):
+            assert len(cohort) == 1
+            rows = pd.DataFrame({"row": range(len(ahead)), "patient": patient, "variable": "marker", "ahead": ahead})
+            return rows.assign(expected=1.25, lower=0.5, upper=2.0)
 
     model = Forecasting(QUESTION).fit(cohort)
     page = Page(report_patient(tmp_path / "f.html", model=model, patient=patient, at="1y", run=RUN).read_text())

@@ -22,6 +22,10 @@ class Moved(CarriedForward):
 
     name = "moved"
 
+    @property
+    def forecaster(self):
+        return self
+
     def forecast_at(self, cohort, at, patient, ahead):
         table = super().forecast_at(cohort, at, patient, ahead)
         return table.assign(**{bound: table[bound] + 0.1 for bound in ("expected", "lower", "upper")})

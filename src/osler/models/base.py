@@ -6,7 +6,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from osler.config import Question
 from osler.errors import ModelError, UsageError
 from osler.survival.curve import RiskCurve
 from osler.units import days, duration
+
+if TYPE_CHECKING:
+    from osler.models.forecaster import Forecasts
 
 __all__ = ["RiskModel"]
 
@@ -104,6 +107,11 @@ class RiskModel(ABC):
             lower=lower,
             upper=upper,
         )
+
+    @property
+    def forecaster(self) -> Forecasts | None:
+        """What forecasts the biomarkers: the model itself, a part of it, or None where nothing does."""
+        return None
 
     def event_times(self, curve: RiskCurve) -> tuple[Floats, Floats] | None:
         """When the first event of any cause comes: (n,) days after the landmark, lower and upper; None if not known.

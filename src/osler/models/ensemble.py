@@ -9,15 +9,13 @@ Graf et al., Stat Med 1999;18:2529-2545), and then are drawn half way towards eq
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from osler.cohort.cohort import Cohort, Patient
+from osler.cohort.cohort import Cohort
 from osler.cohort.landmark import Landmark
 from osler.cohort.split import assign_folds
 from osler.config import Question
@@ -26,6 +24,7 @@ from osler.evaluation.follow_up import FollowUp
 from osler.models import create
 from osler.models.bands import risk_band, scaled
 from osler.models.base import RiskModel
+from osler.models.forecaster import Forecasts
 
 __all__ = ["Ensemble", "convex_weights"]
 
@@ -134,13 +133,10 @@ class Ensemble(RiskModel):
         apart = (weight * (each - (weight * each).sum(axis=0)) ** 2).sum(axis=0)
         return mean, *risk_band(mean, np.mean(stated, axis=0) + apart)
 
-    def forecast(self, cohort: Cohort | Patient, at: float | str, ahead: Iterable[float | str]) -> pd.DataFrame:
-        """Forecasts of biomarkers by the first member that makes them; raises UsageError when none does."""
-        for model in self.members_.values():
-            if hasattr(model, "forecast"):
-                found: pd.DataFrame = model.forecast(cohort, at, ahead)
-                return found
-        raise UsageError(f"no member of the ensemble ({', '.join(self.members)}) forecasts biomarkers")
+    @property
+    def forecaster(self) -> Forecasts | None:
+        """The first member that forecasts biomarkers."""
+        return next((model.forecaster for model in self.members_.values() if model.forecaster is not None), None)
 
     def state(self) -> dict[str, Any]:
         """The members' own states, and the weights."""

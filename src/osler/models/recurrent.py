@@ -303,6 +303,11 @@ class Recurrent(RiskModel):
         for hazards in self.network_.log_hazards(sequences, head, eta, self.edges_):
             yield hazards, 1.0 / self.chosen.members
 
+    @property
+    def forecaster(self) -> Recurrent:
+        """The model itself."""
+        return self
+
     def forecast(self, cohort: Cohort | Patient, at: float | str, ahead: Iterable[float | str]) -> pd.DataFrame:
         """Where each numeric visit variable is heading, from what is known at the landmark ``at``.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from osler.cohort.cohort import Cohort, Patient
@@ -148,9 +149,11 @@ def _forecast(
     forecaster: RiskModel, model: RiskModel, patient: Patient, at: float | str, horizon: float
 ) -> pd.DataFrame | None:
     """Biomarkers at even steps up to the horizon, from a model that forecasts them; event-free as the report has it."""
-    if not hasattr(forecaster, "forecast") or not any(v.type == "number" for v in forecaster.schema_.visits):
+    foretells = forecaster.forecaster
+    if foretells is None or not any(v.type == "number" for v in forecaster.schema_.visits):
         return None
-    ahead = [horizon * (step + 1) / _FORECASTS for step in range(_FORECASTS)]
-    table = forecaster.forecast(patient, at, ahead).rename(columns={"ahead": "time", "expected": "mean"})
+    ahead = np.array([horizon * (step + 1) / _FORECASTS for step in range(_FORECASTS)])
+    table = foretells.forecast_at(patient.cohort, at, np.zeros(len(ahead), dtype=np.int64), ahead)
+    table = table.drop(columns="row").rename(columns={"ahead": "time", "expected": "mean"})
     free = dict(zip(ahead, model.predict(patient, at).event_free_at(ahead)[0], strict=True))
     return table.assign(event_free=table["time"].map(free))
