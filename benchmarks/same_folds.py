@@ -32,7 +32,8 @@ import pandas as pd
 from same_folds_cases import YEAR, Case, make_cases
 
 from osler.evaluation.concordance import concordance_index
-from osler.models import create
+from osler.models import create, model_class
+from osler.models.ensemble import MEMBERS
 
 ROOT = Path(__file__).resolve().parent.parent
 _RESAMPLES = 200
@@ -300,8 +301,10 @@ def _section(make: Callable[[], Case], asked: Any, peers: ModuleType) -> Iterato
     case = make()
     found = {model: predicted(case, model, asked.out, asked.workers) for model in asked.models.split(",")}
     if {"boosted_hazard", "recurrent"} <= set(found):  # what the ensemble is by default, without fitting them again
-        both = [found["boosted_hazard"], found["recurrent"]]
-        found["ensemble"] = Prediction(np.mean([one.risk for one in both], axis=0), sum(one.seconds for one in both))
+        both = {name: found[name] for name in MEMBERS}
+        answers = [model_class(name).answers for name in both]
+        mean = np.average([one.risk for one in both.values()], axis=0, weights=answers)
+        found["ensemble"] = Prediction(mean, sum(one.seconds for one in both.values()))
     repeats, seconds = 1 + max(split[0] for split in case.splits), found["recurrent"].seconds
     yield f"\n### {case.name}\n\n{case.told}; {repeats} repeats of 5 folds. A fit of recurrent takes {seconds:.0f} s."
     if case.name in GOALS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from osler.cohort.cohort import Cohort
 from osler.cohort.split import splits
 from osler.config import MODEL_NAMES, StudyConfig
 from osler.engine import run_tasks
-from osler.fitting import COST, Variant, fit_fold, fold_key, predictors, read_fold
+from osler.fitting import COST, Variant, fit_fold, fold_key, members_of, predictors, read_fold
 
 __all__ = ["KINDS", "Curves", "Fitted", "Step", "climb", "cross_validate", "gather", "ladder", "predictions"]
 
@@ -103,13 +103,17 @@ def cross_validate(
         for variant in ordered
         for split in parts
     }
-    missing = [key for key, path in wanted.items() if not path.exists()]
-    done = len(wanted) - len(missing)
-    say("cross-validation", done, len(wanted))
-    tasks = [(cohort, config, variant, split, wanted[variant, split]) for variant, split in missing]
+    missing = {key: path for key, path in wanted.items() if not path.exists()}
+    say("cross-validation", len(wanted) - len(missing), len(wanted))
+    tasks = []
+    while missing:  # the costliest come first, and take with them what they fit on the way
+        (variant, split), path = next(iter(missing.items()))
+        del missing[variant, split]
+        members = {name: (replace(variant, model=name), split) for name in members_of(config, variant.model)}
+        along = {name: missing.pop(key) for name, key in members.items() if key in missing}
+        tasks.append((cohort, config, variant, split, path, along))
     for _ in run_tasks(fit_fold, tasks, workers=workers):
-        done += 1
-        say("cross-validation", done, len(wanted))
+        say("cross-validation", sum(path.exists() for path in wanted.values()), len(wanted))
     return {(variant, split.repeat, split.fold): read_fold(path) for (variant, split), path in wanted.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from osler.config import MODEL_NAMES, StudyConfig, code_digest, digest
 from osler.forecasting import held_out_forecasts
 from osler.models import create
 from osler.models.base import RiskModel
+from osler.models.ensemble import MEMBERS, Ensemble
 from osler.models.importance import contributions_of, sample
 from osler.models.store import save_model
 from osler.outputs import write_whole
@@ -24,12 +26,14 @@ from osler.tuning import Tuned, tune
 
 __all__ = [
     "COST",
+    "Fit",
     "Variant",
     "everyone_key",
     "fit_everyone",
     "fit_fold",
     "fit_model",
     "fold_key",
+    "members_of",
     "predictors",
     "read_fold",
 ]
@@ -90,7 +94,8 @@ def everyone_key(cohort: Cohort, config: StudyConfig, variant: Variant) -> str:
 
 
 def _inputs(cohort: Cohort, config: StudyConfig, variant: Variant) -> list[Any]:
-    tuning = config.tuning if config.tuning.covers(variant.model) else None
+    models = (variant.model, *members_of(config, variant.model))
+    tuned = [name for name in models if config.tuning.covers(name)]
     return [
         cohort.digest,
         {"landmarks": config.landmarks, "horizons": config.horizons},
@@ -98,10 +103,19 @@ def _inputs(cohort: Cohort, config: StudyConfig, variant: Variant) -> list[Any]:
         variant.model,
         variant.modalities,
         config.split_by,
-        _given(config, variant.model),
-        None if tuning is None else (tuning.trials, tuning.seconds),
+        [_given(config, name) for name in models],
+        [tuned, config.tuning.trials, config.tuning.seconds] if tuned else None,
         code_digest(),
     ]
+
+
+def members_of(config: StudyConfig, name: str) -> tuple[str, ...]:
+    """Models that a study fits to join them in the one called ``name``: none, but for the ensemble.
+
+    They have the settings that the study gives them; an ensemble whose settings say more of them fits its own.
+    """
+    given = _given(config, name)
+    return () if name != Ensemble.name or "member_settings" in given else tuple(given.get("members", MEMBERS))
 
 
 def _given(config: StudyConfig, name: str) -> dict[str, Any]:
@@ -109,33 +123,77 @@ def _given(config: StudyConfig, name: str) -> dict[str, Any]:
     return dict(next((given for model, given in config.settings.items() if model == name), {}))
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model.
+
+    Attributes:
+        model: after ``fit``.
+        tuned: its settings, and what a search for them found.
+        seconds: that both took, those of its members included.
+        members: of an ensemble, each fitted as it would be by itself.
+    """
+
+    model: RiskModel
+    tuned: Tuned
+    seconds: float
+    members: tuple[Fit, ...] = ()
+
+
 def fit_model(
     cohort: Cohort, config: StudyConfig, name: str, *, random_state: int, checkpoint: Path | None = None
-) -> tuple[RiskModel, Tuned]:
+) -> Fit:
     """A model fitted on patients with an outcome, after a search for its settings among them if the study asks for it.
 
     ``cohort`` holds the training patients and the predictors that the model may use, and nothing else. A long training
     leaves its state in the folder ``checkpoint`` and goes on from what it finds there.
     """
-    tuned = Tuned(_given(config, name), [])
+    began = time.perf_counter()
+    parts = members_of(config, name)
+    members = tuple(
+        fit_model(cohort, config, part, random_state=random_state, checkpoint=checkpoint) for part in parts
+    )
+    settings = _given(config, name)
+    if members:
+        settings["member_settings"] = {member.model.name: member.model.settings() for member in members}
+    tuned = Tuned(settings, [])
     if config.tuning.covers(name):
-        tuned = tune(cohort, config.question, name, tuned.settings, config.tuning, random_state=random_state)
+        tuned = tune(cohort, config.question, name, settings, config.tuning, random_state=random_state)
     model = create(name, config.question, random_state=random_state, **tuned.settings)
     model.checkpoint = checkpoint
-    return model.fit(cohort), tuned
+    if isinstance(model, Ensemble):
+        model.fitted = {member.model.name: member.model for member in members}
+    model.fit(cohort)
+    return Fit(model, tuned, time.perf_counter() - began, members)
 
 
-def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:
+def fit_fold(
+    cohort: Cohort,
+    config: StudyConfig,
+    variant: Variant,
+    split: Split,
+    path: Path,
+    members: Mapping[str, Path] | None = None,
+) -> None:
     """Fit one model on one training part; write its held-out incidence at every landmark to ``path``.
 
-    Beside it, where the model has all data and forecasts biomarkers, its forecasts of the held-out patients' visits.
+    Beside it, where the model has all data and forecasts biomarkers, its forecasts of the held-out patients' visits. Of
+    an ensemble's members, those in ``members`` are written to the paths there as well, as if each were fitted alone.
     """
-    began = time.perf_counter()
     seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
     seed = config.seed + split.fold
-    train, held_out = seen.subset(split.train), seen.subset(split.test)
-    model, tuned = fit_model(train, config, variant.model, random_state=seed, checkpoint=path.parent)
+    fit = fit_model(seen.subset(split.train), config, variant.model, random_state=seed, checkpoint=path.parent)
+    for member in fit.members:
+        if members and member.model.name in members:
+            alone = replace(variant, model=member.model.name)
+            _write_fold(member, seen, config, alone, split, members[member.model.name])
+    _write_fold(fit, seen, config, variant, split, path)
+
+
+def _write_fold(fit: Fit, seen: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:
+    """What a fitted model says of the held-out patients, from what it may use of the cohort."""
+    model, held_out, began = fit.model, seen.subset(split.test), time.perf_counter()
     assert held_out.outcome is not None
     arrays: dict[str, NDArray[Any]] = {}
     for i, landmark in enumerate(config.landmarks):
@@ -147,19 +205,25 @@ def fit_fold(cohort: Cohort, config: StudyConfig, variant: Variant, split: Split
             bounds = model.event_times(curve)
             if bounds is not None:
                 arrays[f"bounds{i}"] = np.column_stack(bounds)
-    seconds = time.perf_counter() - began
+    seconds = fit.seconds + time.perf_counter() - began
     if patients := _explains(config, variant, split):
         arrays |= _contributions(model, seen, config, patients)
-    if variant.modalities is None:
-        arrays |= held_out_forecasts(model, train, held_out, config, split.test)
+    if variant.modalities is None and not _foreseen_by_another(fit, config):
+        arrays |= held_out_forecasts(model, seen.subset(split.train), held_out, config, split.test)
     about = {
         "seconds": seconds,
-        "notes": [*model.notes_, *([tuned.note] if tuned.note else [])],
+        "notes": [*model.notes_, *([fit.tuned.note] if fit.tuned.note else [])],
         "settings": model.settings(),
-        "trace": tuned.trace,
+        "trace": fit.tuned.trace,
     }
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     write_whole(path, lambda part: _save_arrays(part, arrays))
+
+
+def _foreseen_by_another(fit: Fit, config: StudyConfig) -> bool:
+    """Whether the forecasts are a member's, and the study judges that member by itself."""
+    own = fit.model.forecaster
+    return any(member.model.forecaster is own and member.model.name in config.models for member in fit.members)
 
 
 def _explains(config: StudyConfig, variant: Variant, split: Split) -> int:
@@ -182,7 +246,7 @@ def _contributions(model: RiskModel, seen: Cohort, config: StudyConfig, patients
 def fit_everyone(cohort: Cohort, config: StudyConfig, variant: Variant, path: Path) -> None:
     """Fit a model on every patient and save it to ``path``."""
     seen = variant.sees(cohort, config)
-    model, _ = fit_model(seen, config, variant.model, random_state=config.seed, checkpoint=path.parent)
+    model = fit_model(seen, config, variant.model, random_state=config.seed, checkpoint=path.parent).model
     write_whole(path, lambda part: save_model(model, part, {"data_digest": cohort.digest}))
 
 

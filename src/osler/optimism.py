@@ -101,7 +101,7 @@ def fit_sample(cohort: Cohort, config: StudyConfig, name: str, number: int, path
     seen = Variant(name).sees(cohort, config)
     sample = draw(len(seen), config.seed, number)
     try:
-        model, _ = fit_model(seen.subset(sample), config, name, random_state=config.seed + number)
+        model = fit_model(seen.subset(sample), config, name, random_state=config.seed + number).model
     except ModelError:
         optimism = np.full((len(config.landmarks), len(config.horizons), len(MEASURES)), np.nan)
     else:

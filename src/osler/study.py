@@ -189,7 +189,8 @@ class Study:
         folder = result.folder / "patients"
         folder.mkdir(exist_ok=True)
         model = load_model(result.model)
-        report = partial(report_patient, model=model, at=landmark, forecaster=self._forecaster(result), run=result.run)
+        forecaster = model if model.forecaster is not None else self._forecaster(result)
+        report = partial(report_patient, model=model, at=landmark, forecaster=forecaster, run=result.run)
         paths = []
         for done, name in enumerate(shown["patient"].iloc[wanted]):
             self._tell("patient reports", done, len(wanted))
@@ -202,7 +203,7 @@ class Study:
     def _forecaster(self, result: StudyResult) -> RiskModel | None:
         """The recurrent model on every patient, where it was not chosen but there are courses to forecast."""
         config = self._config()
-        if result.choice.model == "recurrent" or "recurrent" not in config.models or not self.cohort.visit_variables:
+        if "recurrent" not in config.models or not self.cohort.visit_variables:
             return None
         return self._fit_everyone(config, "recurrent", _cache(result.folder), "the model of the biomarkers' course")
 

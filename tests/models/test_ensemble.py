@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from cohorts import YEAR
 from osler.config import Question
 from osler.errors import UsageError
-from osler.models import create
+from osler.models import create, model_class
 from osler.models.ensemble import convex_weights
 from osler.models.store import load_model, save_model
 from plain_cohort import plain_cohort
@@ -90,3 +90,53 @@ def test_what_is_no_ensemble_is_refused_by_name():
             create("ensemble", QUESTION, members=members)
     with pytest.raises(UsageError, match='"equal" or "convex"'):
         create("ensemble", QUESTION, weights="best")
+
+
+def test_a_mean_of_three_counts_as_three():
+    one = create("ensemble", QUESTION)
+    assert [model_class(name).answers for name in one.members] == [1, 3]
+
+
+def test_weights_follow_what_the_members_are_the_mean_of(cohort, monkeypatch):
+    monkeypatch.setattr(model_class("stacked_cox"), "answers", 3)
+    one = create("ensemble", QUESTION, members=MEMBERS).fit(cohort)
+    np.testing.assert_allclose(one.weight_, [0.75, 0.25])
+
+
+def test_members_that_are_fitted_are_taken_as_they_are(cohort, equal):
+    again = create("ensemble", QUESTION, members=MEMBERS)
+    again.fitted = {"stacked_cox": equal.members_["stacked_cox"]}
+    again.fit(cohort)
+    assert again.members_["stacked_cox"] is equal.members_["stacked_cox"]
+    moment = QUESTION.landmarks[0]
+    np.testing.assert_array_equal(
+        again.predict(cohort, at=moment).incidence, equal.predict(cohort, at=moment).incidence
+    )
+
+
+def test_members_have_the_settings_given_for_them(cohort, tmp_path):
+    one = create("ensemble", QUESTION, members=MEMBERS, member_settings={"stacked_cox": {"penalty": 900.0}})
+    one.fit(cohort)
+    assert one.members_["stacked_cox"].settings()["penalty"] == 900.0
+    save_model(one, tmp_path / "model.osler")
+    again = load_model(tmp_path / "model.osler")
+    assert again.members_["stacked_cox"].settings() == one.members_["stacked_cox"].settings()
+
+
+def test_settings_of_strangers_and_strange_settings_are_refused():
+    with pytest.raises(UsageError, match="settings are given for recurrent, which are no members"):
+        create("ensemble", QUESTION, members=MEMBERS, member_settings={"recurrent": {"units": 8}})
+    with pytest.raises(UsageError, match="'stacked_cox' has no setting 'untis'"):
+        create("ensemble", QUESTION, members=MEMBERS, member_settings={"stacked_cox": {"untis": 8}})
+
+
+def test_times_of_events_are_those_of_the_first_member_that_tells_them(cohort, equal):
+    curve = equal.predict(cohort, at=QUESTION.landmarks[0])
+    assert equal.event_times(curve) is None
+    small = {"recurrent": {"members": 2, "epochs": 10}}
+    one = create("ensemble", QUESTION, members=("cox", "recurrent"), member_settings=small).fit(cohort)
+    curve = one.predict(cohort, at=QUESTION.landmarks[0])
+    lower, upper = one.event_times(curve)
+    expected = one.members_["recurrent"].event_times(curve)
+    np.testing.assert_array_equal(np.stack([lower, upper]), np.stack(expected))
+    assert (lower <= upper).all()

@@ -39,6 +39,7 @@ class RiskModel(ABC):
     Attributes:
         name: short name, the key in configurations and tables.
         label: what reports call it.
+        answers: of how many predictors its risk is the equal mean; an ensemble counts it so often.
         question: landmarks and horizons that will be asked; ``question.grid`` is the time grid of the curves.
         random_state: seed of whatever is drawn at random.
         checkpoint: folder where a long training leaves its state, so that a killed one goes on; not stored. None: it
@@ -54,6 +55,7 @@ class RiskModel(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
+    answers: ClassVar[int] = 1
     checkpoint: Path | None = None
 
     def __init__(self, question: Question, *, random_state: int = 0) -> None:
@@ -107,6 +109,11 @@ class RiskModel(ABC):
             lower=lower,
             upper=upper,
         )
+
+    @property
+    def parts(self) -> tuple[RiskModel, ...]:
+        """The fitted models whose answers it puts together: itself alone, or its members."""
+        return (self,)
 
     @property
     def forecaster(self) -> Forecasts | None:

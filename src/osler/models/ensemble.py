@@ -1,7 +1,8 @@
 """Ensemble: the mean of several models' risks, with equal weights or with those that suit held-out patients best.
 
 The squared error of a mean of predictions is at most the mean of their squared errors, whatever the outcomes. Weights
-that are learned seldom beat equal ones on small cohorts, where their own error is paid for: equal is the default. With
+that are learned seldom beat equal ones on small cohorts, where their own error is paid for: equal is the default. A
+model that is a mean itself counts as what it is the mean of (``RiskModel.answers``): the recurrent one as three. With
 ``weights="convex"`` they minimise the inverse-probability-of-censoring-weighted Brier score of predictions whose
 patients were left out (van der Laan, Polley and Hubbard, Stat Appl Genet Mol Biol 2007;6:25; for censored outcomes
 Graf et al., Stat Med 1999;18:2529-2545), and then are drawn half way towards equal ones.
@@ -9,6 +10,7 @@ Graf et al., Stat Med 1999;18:2529-2545), and then are drawn half way towards eq
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,12 +27,14 @@ from osler.models import create
 from osler.models.bands import risk_band, scaled
 from osler.models.base import RiskModel
 from osler.models.forecaster import Forecasts
+from osler.survival.curve import RiskCurve
 
-__all__ = ["Ensemble", "convex_weights"]
+__all__ = ["MEMBERS", "Ensemble", "convex_weights"]
 
 Floats = NDArray[np.float64]
 
-_MEMBERS = ("boosted_hazard", "recurrent")
+#: Of an ensemble of which nothing else is asked.
+MEMBERS = ("boosted_hazard", "recurrent")
 _FOLDS = 5
 _TOWARDS_EQUAL = 0.5  # share of the way from learned weights to equal ones
 _LEVEL = 1.6449  # normal quantile of a 90 % band
@@ -44,11 +48,13 @@ class Ensemble(RiskModel):
 
     Args:
         question: landmarks and horizons.
-        members: names of two or more other models, each with its default settings.
+        members: names of two or more other models.
         weights: "equal", or "convex": learned from predictions of patients left out.
+        member_settings: hyper-parameters of the members, by name; those not given keep their defaults.
         random_state: seed of the members and of the folds.
 
     Attributes:
+        fitted: members that were fitted to the same patients already, by name: they are not fitted again.
         members_: the fitted models, by name.
         weight_: (M,) weights of the members, at least 0; they sum to one.
     """
@@ -60,28 +66,38 @@ class Ensemble(RiskModel):
         self,
         question: Question,
         *,
-        members: tuple[str, ...] = _MEMBERS,
+        members: tuple[str, ...] = MEMBERS,
         weights: str = "equal",
+        member_settings: Mapping[str, Mapping[str, Any]] | None = None,
         random_state: int = 0,
     ) -> None:
         super().__init__(question, random_state=random_state)
         self.members, self.weights = tuple(members), weights
+        self.member_settings = {name: dict(given) for name, given in (member_settings or {}).items()}
+        self.fitted: dict[str, RiskModel] = {}
         wrong = [name for name in self.members if name == self.name or self.members.count(name) > 1]
         if wrong or len(self.members) < 2:
             raise UsageError(f"members of an ensemble are two or more other models, each once; found {self.members}")
         if weights not in ("equal", "convex"):
             raise UsageError(f'weights of an ensemble are "equal" or "convex", not {weights!r}')
+        strangers = sorted(set(self.member_settings) - set(self.members))
+        if strangers:
+            raise UsageError(f"settings are given for {', '.join(strangers)}, which are no members of the ensemble")
+        for name in self.member_settings:
+            self._member(name)  # a setting that it does not have is named here
 
     def _fit(self, cohort: Cohort) -> None:
-        self.members_ = {name: self._member(name).fit(cohort) for name in self.members}
+        self.members_ = {name: self.fitted.get(name) or self._member(name).fit(cohort) for name in self.members}
         for model in self.members_.values():
             self.notes_ += [note for note in model.notes_ if note not in self.notes_]
-        self.weight_ = np.full(len(self.members), 1.0 / len(self.members))
+        answers = np.array([model.answers for model in self.members_.values()], dtype=float)
+        self.weight_ = answers / answers.sum()
         if self.weights == "convex":
             self.weight_ = _TOWARDS_EQUAL * self.weight_ + (1 - _TOWARDS_EQUAL) * self._learned(cohort)
 
     def _member(self, name: str) -> RiskModel:
-        model = create(name, self.question, random_state=self.random_state)
+        settings = self.member_settings.get(name, {})
+        model = create(name, self.question, random_state=self.random_state, **settings)
         model.checkpoint = self.checkpoint
         return model
 
@@ -134,9 +150,22 @@ class Ensemble(RiskModel):
         return mean, *risk_band(mean, np.mean(stated, axis=0) + apart)
 
     @property
+    def parts(self) -> tuple[RiskModel, ...]:
+        """The members."""
+        return tuple(self.members_.values())
+
+    @property
     def forecaster(self) -> Forecasts | None:
         """The first member that forecasts biomarkers."""
-        return next((model.forecaster for model in self.members_.values() if model.forecaster is not None), None)
+        return next((model.forecaster for model in self.parts if model.forecaster is not None), None)
+
+    def event_times(self, curve: RiskCurve) -> tuple[Floats, Floats] | None:
+        """As the first member that can tell reads the ensemble's own curve.
+
+        Its bounds were learned from its own held-out curves, not from the ensemble's, which are drawn to the middle by
+        the other members: coverage is near what is claimed, without the guarantee that the member has.
+        """
+        return next((found for model in self.parts if (found := model.event_times(curve))), None)
 
     def state(self) -> dict[str, Any]:
         """The members' own states, and the weights."""

@@ -83,5 +83,5 @@ def salient_images(model: RiskModel, patient: Patient, at: float | str, *, cause
 
 
 def _readers(model: RiskModel) -> dict[str, ImageReader]:
-    inputs: Any = getattr(model, "inputs_", None)
+    inputs: Any = next((part.inputs_ for part in model.parts if hasattr(part, "inputs_")), None)
     return {} if inputs is None else inputs.readers

@@ -80,6 +80,7 @@ class Recurrent(RiskModel):
 
     name: ClassVar[str] = "recurrent"
     label: ClassVar[str] = "Recurrent (Osler)"
+    answers: ClassVar[int] = 3
 
     def __init__(self, question: Question, *, random_state: int = 0, **settings: Any) -> None:
         super().__init__(question, random_state=random_state)
