@@ -39,7 +39,7 @@ class RiskModel(ABC):
     Attributes:
         name: short name, the key in configurations and tables.
         label: what reports call it.
-        answers: of how many predictors its risk is the equal mean; an ensemble counts it so often.
+        answers: of how many unlike predictors its risk is the mean; an ensemble counts it so often.
         question: landmarks and horizons that will be asked; ``question.grid`` is the time grid of the curves.
         random_state: seed of whatever is drawn at random.
         checkpoint: folder where a long training leaves its state, so that a killed one goes on; not stored. None: it

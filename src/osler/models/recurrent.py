@@ -80,7 +80,7 @@ class Recurrent(RiskModel):
 
     name: ClassVar[str] = "recurrent"
     label: ClassVar[str] = "Recurrent (Osler)"
-    answers: ClassVar[int] = 3
+    answers: ClassVar[int] = 2  # a path, straight or corrected, and free networks
 
     def __init__(self, question: Question, *, random_state: int = 0, **settings: Any) -> None:
         super().__init__(question, random_state=random_state)
