@@ -150,9 +150,7 @@ def fit_model(
     """
     began = time.perf_counter()
     parts = members_of(config, name)
-    members = tuple(
-        fit_model(cohort, config, part, random_state=random_state, checkpoint=checkpoint) for part in parts
-    )
+    members = tuple(fit_model(cohort, config, part, random_state=random_state, checkpoint=checkpoint) for part in parts)
     settings = _given(config, name)
     if members:
         settings["member_settings"] = {member.model.name: member.model.settings() for member in members}

@@ -198,3 +198,17 @@ def test_state_round_trip():
     json.dumps(plain)
     again = CauseRidge.from_state(state)
     np.testing.assert_array_equal(again.eta(X), fit.causes[0].eta(X))
+
+
+def test_effects_of_more_columns_than_patients_with_an_event_do_not_change_with_time():
+    X, outcome = _data(150, noise=164)
+    rows = np.tile(np.arange(150), 2)  # two rows of everybody: more rows with an event than such patients
+    seen = follow_up(outcome.take(rows), EDGES)
+    events = len(np.unique(rows[seen.cause == 1]))
+    wide = np.arange(6, 7 + events)
+    assert len(wide) < (seen.cause == 1).sum()
+    blocks = {"record": np.arange(6), "wide": wide}
+    fit = _ridge(X[rows], blocks, seen, rows, rows % 3, 2).causes[0]
+    assert not fit.drift[wide].any()
+    assert fit.drift_penalties["wide"] == 1e6
+    assert set(fit.drift_penalties) == {"record", "wide"}

@@ -4,12 +4,12 @@ The hazard of each cause is ``exp(alpha_b + x beta + t_b x drift)`` in bin b, wh
 Poisson regression whose bins play the part of the baseline of a landmark supermodel (van Houwelingen, Scand J Stat
 2007;34:70-85), fitted over all landmarks at once. Effects may change with time: ``beta`` is a log hazard ratio at half
 the horizon, ``drift`` what it gains until the end. Either has a penalty of its own in each group of columns, so that
-``drift`` vanishes where hazards are proportional. A ridge is a normal prior whose precision the data can tell: each
-penalty takes Fellner-Schall steps (Wood and Fasiolo, Biometrics 2017;73:1071-1081) towards the maximum of the marginal
-likelihood. Rows of one patient at several landmarks repeat the same information, so the likelihood is divided by its
-design effect: the ratio of the variance of the score with patients as clusters to that with rows as if they were
-independent. What may well be all noise (drifts, and groups of wide blocks) has the prior of
-``osler.survival.ridge.DOUBT`` on the size of its effect.
+``drift`` vanishes where hazards are proportional; groups of more columns than patients with an event have none. A
+ridge is a normal prior whose precision the data can tell: each penalty takes Fellner-Schall steps (Wood and Fasiolo,
+Biometrics 2017;73:1071-1081) towards the maximum of the marginal likelihood. Rows of one patient at several landmarks
+repeat the same information, so the likelihood is divided by its design effect: the ratio of the variance of the score
+with patients as clusters to that with rows as if they were independent. What may well be all noise (drifts, and groups
+of wide blocks) has the prior of ``osler.survival.ridge.DOUBT`` on the size of its effect.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def fit_ridge(
             continue
         rate = float(np.log(event.sum() / seen.exposure.sum()))
         rows = _Rows(seen.exposure * np.exp(rate), seen.bin, event, time)
-        terms, theta, fit = _fit_cause(X, rows, _terms(groups, free, doubted, event.sum()), patient, rate)
+        asked = _terms(groups, free, doubted, event.sum(), len(np.unique(patient[event > 0])))
+        terms, theta, fit = _fit_cause(X, rows, asked, patient, rate)
         fits.append(fit)
         for out in np.unique(fold):
             inside, outside = np.flatnonzero(fold != out), np.flatnonzero(fold == out)
@@ -199,14 +200,15 @@ class _Term:
         return self.penalty < _DEAD
 
 
-def _terms(groups: dict[str, Ints], free: str, doubted: Collection[str], events: float) -> list[_Term]:
-    """Levels, then drifts: the order of the parameters."""
+def _terms(groups: dict[str, Ints], free: str, doubted: Collection[str], events: float, patients: int) -> list[_Term]:
+    """Levels, then drifts: the order of the parameters; ``events`` of rows, which ``patients`` had."""
     terms = []
     for name, columns in groups.items():
         doubt = DOUBT if name in doubted else 0.0
         fixed = name == free
         terms.append(_Term(name, False, columns, _FREE * events if fixed else _START, fixed, doubt))
-    terms += [_Term(name, True, columns, _START, doubt=DOUBT) for name, columns in groups.items()]
+    changing = {name: columns for name, columns in groups.items() if len(columns) <= patients}
+    terms += [_Term(name, True, columns, _START, doubt=DOUBT) for name, columns in changing.items()]
     return [term for term in terms if len(term.columns)]
 
 
@@ -250,7 +252,7 @@ def _finished(
         pick[1 + those, np.arange(own.start, own.stop)] = 1.0
     left = {(term.group, term.changing): term.penalty for term in whole.terms}
     penalties, drift_penalties = (
-        {term.group: left.get((term.group, changing), _MOST) for term in asked if term.changing == changing}
+        {group: left.get((group, changing), _MOST) for group in dict.fromkeys(term.group for term in asked)}
         for changing in (False, True)
     )
     covariance = pick @ posterior @ pick.T
