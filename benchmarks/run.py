@@ -29,8 +29,9 @@ PARTS = {
     "refitting": ("refitting.py",),
     "forecast": ("forecast.py", "--data", "{data}"),
     "explanations": ("explanations.py", "--data", "{data}"),
-    "simulation": ("simulation.py", "--patients", "4000", "--models", "stacked_cox,boosted_hazard,recurrent"),
-    "availability": ("availability.py", "--trained"),
+    "simulation": ("simulation.py", "--patients", "4000", "--models", "stacked_cox,boosted_hazard,recurrent,ensemble"),
+    "ceiling": ("simulation.py", "--patients", "20000", "--models", "stacked_cox,recurrent", "--revealed"),
+    "availability": ("availability.py", "--patients", "4000", "--trained"),
     "genomics": ("genomics.py", "--data", "{data}"),
 }
 

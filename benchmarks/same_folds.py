@@ -159,12 +159,10 @@ class Pool:
 
 def pooled_table(case: Case, found: dict[str, Prediction], peers: ModuleType, written: pd.DataFrame) -> Iterator[str]:
     """Lines of Markdown: AUC, Brier and integrated Brier by view and horizon, and the best peer where there is one."""
-    yield (
-        "| landmark | horizon | "
-        + " | ".join(f"{model}" for model in found)
-        + " | best peer | recurrent less it (SE) |"
-    )
-    yield "|---|---|" + "---|" * (len(found) + 2)
+    ours = [model for model in ("recurrent", "ensemble") if model in found]
+    heads = [*found, "best peer", *(f"{model} less it (SE)" for model in ours)]
+    yield f"| landmark | horizon | {' | '.join(heads)} |"
+    yield "|---|---|" + "---|" * len(heads)
     means: dict[str, list[tuple[float, float, float]]] = {model: [] for model in found}
     for v, view in enumerate(case.views):
         for horizon in view.horizons:
@@ -176,45 +174,68 @@ def pooled_table(case: Case, found: dict[str, Prediction], peers: ModuleType, wr
                 integrated = pool.integrated(risk)
                 means[model].append((auc, brier, integrated))
                 cells.append(f"{auc:.4f} / {brier:.4f} / {integrated:.4f}")
-            cells += _against(pool, written, view.label, horizon, found["recurrent"].risk[:, v, :, at])
+            cells += _against(pool, written, view.label, horizon, [found[model].risk[:, v, :, at] for model in ours])
             yield f"| {view.label} | {horizon / YEAR:g} y | " + " | ".join(cells) + " |"
     last = ["{:.4f} / {:.4f} / {:.4f}".format(*np.mean(means[model], axis=0)) for model in found]
-    yield "| mean | | " + " | ".join([*last, "", ""]) + " |"
+    yield "| mean | | " + " | ".join([*last, "", *("" for _ in ours)]) + " |"
+    if "ensemble" in found:
+        yield ""
+        yield from _worst_cells(case, found, peers)
 
 
-def _against(pool: Pool, written: pd.DataFrame, view: str, horizon: float, ours: np.ndarray) -> list[str]:
-    """The peer with the best AUC and the one with the best Brier score, and the differences from them."""
+def _worst_cells(case: Case, found: dict[str, Prediction], peers: ModuleType) -> Iterator[str]:
+    """Lines: what the ensemble gains on its better member, in the cell where it does worst against it."""
+    for number, (measure, sign) in enumerate((("AUC", 1), ("Brier", -1))):
+        cells = []
+        for v, view in enumerate(case.views):
+            for horizon in view.horizons:
+                pool, at = Pool(case, v, horizon, peers), int(np.argmin(np.abs(case.question.grid - horizon)))
+                risk = {name: found[name].risk[:, v, pool.who, at] for name in (*MEMBERS, "ensemble")}
+                value = {name: pool.auc_brier(one)[number] for name, one in risk.items()}
+                best = max(MEMBERS, key=lambda name, of=value: sign * of[name])
+                error = pool.error(risk["ensemble"], risk[best])[number]
+                gain = value["ensemble"] - value[best]
+                cells.append(
+                    (sign * gain / max(error, 1e-12), gain, error, best, f"{view.label}, {horizon / YEAR:g} y")
+                )
+        _, gain, error, best, where = min(cells)
+        yield f"- ensemble, {measure}: at worst {gain:+.4f} (SE {error:.4f}) from its better member ({best}, {where})"
+
+
+def _against(pool: Pool, written: pd.DataFrame, view: str, horizon: float, ours: list[np.ndarray]) -> list[str]:
+    """The peers with the best AUC and with the best Brier score, and how far each of our (R, n) risks is from them."""
     cell = (
         written[(written["landmark"] == view) & np.isclose(written["h"], horizon / YEAR)] if len(written) else written
     )
-    if not len(cell):
-        return ["", ""]
     places = {identifier: place for place, identifier in enumerate(pool.case.identifiers)}
     scored = {}
-    for model, rows in cell.groupby("model"):
+    for model, rows in cell.groupby("model") if len(cell) else ():
         table = rows.pivot_table(index="rep", columns="id", values="p")
-        risk = np.full((len(table), len(ours[0])), np.nan)
+        risk = np.full((len(table), len(places)), np.nan)
         risk[:, [places[i] for i in table.columns]] = table.to_numpy()
         risk = risk[:, pool.who]
         if model != "null" and np.isfinite(risk).all():
             scored[model] = (pool.auc_brier(risk), risk)
     if not scored:
-        return ["", ""]
+        return ["" for _ in range(1 + len(ours))]
     sharp = max(scored, key=lambda name: scored[name][0][0])
     close = min(scored, key=lambda name: scored[name][0][1])
-    mine = ours[:, pool.who]
-    value = pool.auc_brier(mine)
-    more, less = value[0] - scored[sharp][0][0], value[1] - scored[close][0][1]
-    errors = pool.error(mine, scored[sharp][1])[0], pool.error(mine, scored[close][1])[1]
-    best = f"{sharp} {scored[sharp][0][0]:.4f}; {close} {scored[close][0][1]:.4f}"
-    return [best, f"AUC {more:+.4f} ({errors[0]:.4f}), Brier {less:+.4f} ({errors[1]:.4f})"]
+    cells = [f"{sharp} {scored[sharp][0][0]:.4f}; {close} {scored[close][0][1]:.4f}"]
+    for risk in ours:
+        mine = risk[:, pool.who]
+        value = pool.auc_brier(mine)
+        more, less = value[0] - scored[sharp][0][0], value[1] - scored[close][0][1]
+        errors = pool.error(mine, scored[sharp][1])[0], pool.error(mine, scored[close][1])[1]
+        cells.append(f"AUC {more:+.4f} ({errors[0]:.4f}), Brier {less:+.4f} ({errors[1]:.4f})")
+    return cells
 
 
 def by_fold(case: Case, risk: np.ndarray, peers: ModuleType) -> pd.DataFrame:
-    """By repeat and fold: Harrell's C (of the event-free time lost up to the last horizon), AUC, integrated Brier.
+    """By repeat and fold: Harrell's C, AUC, integrated Brier.
 
-    Weights are those of the training fold; the integral runs over 60 times from the first percentile of the events to
-    the last horizon, divided by its length, as in the harness.
+    Where curves cross there is no one order of risks: C is that of the mean risk over the days on which patients of the
+    training fold had events, where pairs are told apart. Weights are those of the training fold; the integral runs over
+    60 times from the first percentile of the events to the last horizon, divided by its length, as in the harness.
     """
     view, grid, rows = case.views[0], case.question.grid, []
     assert view.cohort.outcome is not None
@@ -230,7 +251,10 @@ def by_fold(case: Case, risk: np.ndarray, peers: ModuleType) -> pd.DataFrame:
         then = np.maximum(peers.step(*weights, asked), 1e-6)[None]
         gone = np.where(~alive & e[:, None], (1 - at) ** 2 / before, 0)
         brier = (np.where(alive, at**2 / then, 0) + gone).mean(axis=0)
-        row = {"rep": repeat, "fold": fold, "c": concordance_index(t, e, np.trapezoid(own, grid, axis=1))}
+        happened = times[train][events[train] & (times[train] <= grid[-1])]
+        days = np.quantile(happened, np.linspace(0.01, 0.99, 60))
+        order = np.stack([np.interp(days, grid, one) for one in own]).mean(axis=1)
+        row = {"rep": repeat, "fold": fold, "c": concordance_index(t, e, order)}
         row["ibs"] = np.trapezoid(brier, asked) / (asked[-1] - asked[0])
         for horizon in view.horizons:
             risks = np.array([np.interp(horizon, grid, one) for one in own])
@@ -255,10 +279,11 @@ def fold_table(case: Case, found: dict[str, Prediction], peers: ModuleType, writ
         integrated = pool.integrated(found[model].risk[:, 0, pool.who])
         shown = [f"{table[name].mean():.4f}" for name in measures]
         yield f"| {model} | " + " | ".join([*shown, f"{integrated:.4f}"]) + " |"
+    yield ""
+    yield from _of_the_mean(tables)
     rival = {"c": "harrell", "ibs": "ibs"}
     if not len(written):
         return
-    yield ""
     for measure, name in rival.items():
         theirs = written.pivot_table(index=["rep", "fold"], columns="model", values=name).drop(columns="km_null")
         mean = theirs.mean()
@@ -267,6 +292,17 @@ def fold_table(case: Case, found: dict[str, Prediction], peers: ModuleType, writ
             apart = table.set_index(["rep", "fold"])[measure] - theirs[best]
             error = apart.std() / np.sqrt(len(apart))
             yield f"- {model}, {measure}: {apart.mean():+.4f} (SE over folds {error:.4f}) from {best}, {mean[best]:.4f}"
+
+
+def _of_the_mean(tables: dict[str, pd.DataFrame]) -> Iterator[str]:
+    """Lines: what the ensemble gains on its better member."""
+    if "ensemble" not in tables:
+        return
+    for measure, sign in (("c", 1), ("ibs", -1)):
+        best = max(MEMBERS, key=lambda name: sign * tables[name][measure].mean())
+        apart = tables["ensemble"][measure] - tables[best][measure]
+        error = apart.std() / np.sqrt(len(apart))
+        yield f"- ensemble, {measure}: {apart.mean():+.4f} (SE over folds {error:.4f}) from its member {best}"
 
 
 # ---------------------------------------------------------------- the whole
