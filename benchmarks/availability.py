@@ -1,6 +1,6 @@
 """What the absence of a modality costs, and whether bands hold the true risk, on simulated cohorts.
 
-    .venv/bin/python benchmarks/availability.py [--patients 1000] [--seed 11] [--set noise=1.5 lesion_effect=0.5]
+    .venv/bin/python benchmarks/availability.py [--patients 1000] [--model ensemble] [--set noise=1.5 lesion_effect=0.5]
 
 A model is fitted to one simulated cohort and asked about new patients, from whom one modality after another is
 withheld. Three tables:
@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=1000, help="patients to learn from")
     parser.add_argument("--new", type=int, default=3000, help="patients to be asked about")
+    parser.add_argument("--model", default="recurrent")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters of the simulation")
     parser.add_argument("--trained", action="store_true", help="compare with models trained without the modality")
@@ -55,9 +56,11 @@ def main() -> None:
             for s in question.landmarks
             for h in question.horizons
         }
-    model = create("recurrent", question).fit(training)
+    model = create(chosen.model, question).fit(training)
     setting = f" ({' '.join(chosen.set)})" if chosen.set else ""
-    print(f"\n## {chosen.patients:,} patients learned from, {chosen.new:,} asked about{setting}")
+    print(f"\n## Without a modality: {chosen.patients:,} patients learned from, {chosen.new:,} asked about{setting}\n")
+    how = f"--patients {chosen.patients} --model {chosen.model}{' --trained' if chosen.trained else ''}"
+    print(f"`benchmarks/availability.py {how}`")
     _print("Bands: share of true risks within, percent", 100 * coverage(model, testing, truth))
     _print("Intervals: share of first events within, percent", 100 * event_times(model, testing))
     if chosen.trained:
@@ -97,7 +100,7 @@ def fall(model: RiskModel, training: Cohort, testing: Cohort, truth: dict[Case, 
     """Accuracy without a modality: of the model that had it, and of one that never did."""
     table = {}
     for (name, known), (_, learned) in zip(withheld(testing), withheld(training), strict=True):
-        other = model if name == "everything" else create("recurrent", model.question).fit(learned)
+        other = model if name == "everything" else create(model.name, model.question).fit(learned)
         print(f"{name}: fitted", file=sys.stderr, flush=True)
         row = {}
         for (s, h), risk in truth.items():

@@ -140,9 +140,9 @@ class StudyConfig(BaseModel):
     )
     horizons: tuple[Duration, ...] = Field(min_length=1, description="How far ahead of a landmark risks are asked.")
     models: tuple[ModelName, ...] = Field(
-        MODEL_NAMES,  # type: ignore[arg-type]
+        MODEL_NAMES[:-1],  # type: ignore[arg-type]
         min_length=1,
-        description="Models to compare; all if not given. An ensemble joins the fits of its members.",
+        description="Models to compare; all but the ensemble if not given. It joins the fits of its members.",
     )
     folds: int = Field(5, ge=2, le=50, description="Patient-grouped folds of one repeat.")
     repeats: int = Field(1, ge=1, le=100, description="Repeats of the cross-validation; of random folds only.")

@@ -92,9 +92,9 @@ def test_what_is_no_ensemble_is_refused_by_name():
         create("ensemble", QUESTION, weights="best")
 
 
-def test_a_mean_of_two_counts_as_two():
+def test_a_mean_of_three_counts_as_three():
     one = create("ensemble", QUESTION)
-    assert [model_class(name).answers for name in one.members] == [1, 2]
+    assert [model_class(name).answers for name in one.members] == [1, 3]
 
 
 def test_weights_follow_what_the_members_are_the_mean_of(cohort, monkeypatch):

@@ -26,6 +26,7 @@ WRONG = {
     "check_every": 0,
     "components": 0,
     "splines": -1,
+    "trees": -1,
     "beyond": -0.5,
     "device": "tpu",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from osler.features.design import HISTORY, Design
 from osler.features.grid import training_landmarks
 from osler.models.base import RiskModel
 from osler.models.rows import by_chunks, training_rows
-from osler.models.trees import tree_parameters, with_a_column
+from osler.models.trees import best_rounds, booster_from, raw_bytes, tree_parameters, with_a_column
 from osler.survival.competing import fine_grid, incidence_from_hazards, onto_cells
 from osler.survival.ridge import baseline_hazard, fit_ridge_cox
 
@@ -26,7 +25,6 @@ __all__ = ["BoostedCox", "BoostedHazard"]
 
 Floats = NDArray[np.float64]
 _FOLDS = 3
-_PATIENCE = 20
 _LEAST_EVENTS = 15
 _BINS = 8
 _ONE_COLUMN = {"margin": np.array([0])}
@@ -145,7 +143,7 @@ class BoostedCox(_Boosted):
             return xgb.DMatrix(X[rows], label=label[rows])
 
         parameters = self._parameters(objective="survival:cox", eval_metric="cox-nloglik")
-        rounds, held_out = _rounds(parameters, data, self.rounds, happened, fold)
+        rounds, held_out = best_rounds(parameters, data, self.rounds, happened, fold)
         if not rounds:
             return None, 1.0
         margin, seen = np.zeros(len(X)), np.zeros(len(X), dtype=bool)
@@ -165,7 +163,7 @@ class BoostedCox(_Boosted):
         """Design, trees and baseline hazards."""
         return {
             "design": self._design.state(),
-            "boosters": [_raw(booster) for booster in self._boosters],
+            "boosters": [raw_bytes(booster) for booster in self._boosters],
             "slopes": self._slopes,
             "hazard": self._hazard,
         }
@@ -173,7 +171,7 @@ class BoostedCox(_Boosted):
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
         self._design = self._new_design().restore(state["design"])
-        self._boosters = [_booster(raw) for raw in state["boosters"]]
+        self._boosters = [booster_from(raw) for raw in state["boosters"]]
         self._slopes, self._hazard = list(state["slopes"]), state["hazard"]
 
 
@@ -205,7 +203,7 @@ class BoostedHazard(_Boosted):
         )
         rounds = 0
         if (event > 0).sum() >= _LEAST_EVENTS:
-            rounds, _ = _rounds(parameters, data, self.rounds, label > 0, None if fold is None else fold[row])
+            rounds, _ = best_rounds(parameters, data, self.rounds, label > 0, None if fold is None else fold[row])
         else:
             self.notes_.append(f"{self.label}: fewer than {_LEAST_EVENTS} events in training; no trees were grown.")
         self._booster = xgb.train(parameters, data(np.ones(len(Z), dtype=bool)), rounds) if rounds else None
@@ -244,49 +242,14 @@ class BoostedHazard(_Boosted):
             "edges": self._edges,
             "start": self._start,
             "profile": self._profile,
-            "booster": _raw(self._booster),
+            "booster": raw_bytes(self._booster),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
         self._design = self._new_design().restore(state["design"])
         self._edges, self._start, self._profile = state["edges"], state["start"], state["profile"]
-        self._booster = _booster(state["booster"])
-
-
-def _rounds(
-    parameters: dict[str, Any],
-    data: Callable[[NDArray[np.bool_]], xgb.DMatrix],
-    most: int,
-    happened: NDArray[np.bool_],
-    fold: NDArray[np.int64] | None,
-) -> tuple[int, list[tuple[NDArray[np.bool_], xgb.Booster]]]:
-    """Rounds at which the mean loss of the held-out parts is least, and the trees that never saw each part.
-
-    There are no rounds and no trees where no fold has events to tell.
-    """
-    curves, held_out = [], []
-    for held in np.unique(fold) if fold is not None else []:
-        out = fold == held
-        if happened[out].any() and happened[~out].sum() >= _LEAST_EVENTS // 2:
-            losses: dict[str, dict[str, list[float]]] = {}
-            booster = xgb.train(
-                parameters,
-                data(~out),
-                most,
-                evals=[(data(out), "held_out")],
-                evals_result=losses,
-                early_stopping_rounds=_PATIENCE,
-                verbose_eval=False,
-            )
-            curves.append(np.array(losses["held_out"][parameters["eval_metric"]]))
-            held_out.append((out, booster))
-    if not curves:
-        return 0, []
-    # A fold that stopped early is taken to stay where it was.
-    longest = max(len(curve) for curve in curves)
-    mean = np.mean([np.append(curve, np.full(longest - len(curve), curve[-1])) for curve in curves], axis=0)
-    return int(mean.argmin()) + 1, held_out
+        self._booster = booster_from(state["booster"])
 
 
 def _interval_edges(grid: Floats) -> Floats:
@@ -326,11 +289,3 @@ def _margin(booster: xgb.Booster | None, X: Floats, rounds: int | None = None) -
         return np.zeros(len(X))
     last = booster.num_boosted_rounds() if rounds is None else min(rounds, booster.num_boosted_rounds())
     return booster.predict(xgb.DMatrix(X), output_margin=True, iteration_range=(0, last)).astype(float)
-
-
-def _raw(booster: xgb.Booster | None) -> bytes | None:
-    return None if booster is None else bytes(booster.save_raw("ubj"))
-
-
-def _booster(raw: bytes | None) -> xgb.Booster | None:
-    return None if raw is None else xgb.Booster({"nthread": 1}, model_file=bytearray(raw))

@@ -2,7 +2,7 @@
 
 The squared error of a mean of predictions is at most the mean of their squared errors, whatever the outcomes. Weights
 that are learned seldom beat equal ones on small cohorts, where their own error is paid for: equal is the default. A
-model that is a mean of unlike answers itself counts as each of them (``RiskModel.answers``): the recurrent one as two.
+model that is a mean of unlike answers itself counts as each of them (``RiskModel.answers``): the recurrent one as 3.
 With ``weights="convex"`` they minimise the inverse-probability-of-censoring-weighted Brier score of predictions whose
 patients were left out (van der Laan, Polley and Hubbard, Stat Appl Genet Mol Biol 2007;6:25; for censored outcomes
 Graf et al., Stat Med 1999;18:2529-2545), and then are drawn half way towards equal ones.

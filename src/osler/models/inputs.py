@@ -23,6 +23,7 @@ __all__ = ["Fused", "HeadRows", "Inputs", "read_images"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_LEADING = 20
 _SCORE_GAIN = 2.0  # log hazard ratios have spreads of about a half; other inputs of about one
 
 
@@ -167,15 +168,17 @@ class HeadRows:
 
     Every modality enters as the log hazard ratios that the ridge path makes of it, one per cause. Those of narrow
     modalities enter beside their columns as they are; of wide ones (genomics, embeddings) nothing else does: given
-    fifty components, a network learns less.
+    fifty components, a network learns less. Trees, which choose, are also told the first of them.
 
     Attributes:
         narrow: columns of the ridge path taken as they are.
+        leading: columns of wide blocks that trees are told too: the first 20 of each.
         scored: blocks of which the ridge scores are taken.
         modality: modality of each input.
     """
 
     narrow: Ints
+    leading: Ints
     scored: tuple[str, ...]
     modality: tuple[str, ...]
 
@@ -187,17 +190,28 @@ class HeadRows:
         scored = tuple(name for name in blocks if name != "landmark")
         of_block = [inputs.columns_[blocks[name][0]].modality for name in scored]
         modality = [inputs.columns_[i].modality for i in narrow] + [name for name in of_block for _ in range(n_causes)]
-        return cls(np.array(narrow, dtype=np.int64), scored, tuple(modality))
+        of_wide = [[i for i, c in enumerate(inputs.columns_) if c.modality == name][:_LEADING] for name in wide]
+        leading = np.array([i for members in of_wide for i in members], dtype=np.int64)
+        return cls(np.array(narrow, dtype=np.int64), leading, scored, tuple(modality))
 
     def transform(self, columns: Floats, parts: dict[str, Floats]) -> Floats:
         """(R, Q) inputs from (R, P) columns and the (R, K) ridge scores of each block."""
         return np.hstack([columns[:, self.narrow], *(parts[name] * _SCORE_GAIN for name in self.scored)])
 
+    def of_trees(self, columns: Floats, head: Floats) -> Floats:
+        """(R, Q') what trees are told: the (R, Q) inputs of ``transform``, and the leading columns of wide blocks."""
+        return np.hstack([head, columns[:, self.leading]])
+
     def state(self) -> dict[str, Any]:
         """Arrays and JSON values."""
-        return {"narrow": self.narrow, "scored": list(self.scored), "modality": list(self.modality)}
+        return {
+            "narrow": self.narrow,
+            "leading": self.leading,
+            "scored": list(self.scored),
+            "modality": list(self.modality),
+        }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
         """The inverse of ``state``."""
-        return cls(state["narrow"], tuple(state["scored"]), tuple(state["modality"]))
+        return cls(state["narrow"], state["leading"], tuple(state["scored"]), tuple(state["modality"]))

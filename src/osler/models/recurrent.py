@@ -1,11 +1,12 @@
 """Recurrent: the state of a patient after each visit, and the hazards and biomarkers that follow from it.
 
-The risk is the equal mean of three answers that err differently. (A) A ridge path, linear in the record, the visits so
+The risk is the equal mean of four answers that err differently. (A) A ridge path, linear in the record, the visits so
 far, genomic components and what a network read from images. (B) Recurrent networks that correct it. (C) Recurrent
-networks that are free of it, whose effects may change with time. B and C are committees; each member leaves one inner
-fold of patients out and is kept as it was when it predicted them best, so that the training patients alone decide how
-much is learned. Whatever enters a network from an earlier step (image scores, the ridge path itself) was made without
-the patient it describes.
+networks that are free of it, whose effects may change with time. (D) Boosted trees on what the networks' heads are
+told. B and C are committees; each member leaves one inner fold of patients out and is kept as it was when it predicted
+them best, so that the training patients alone decide how much is learned; so it is with the number of trees. Whatever
+enters a network or a tree from an earlier step (image scores, the ridge path itself) was made without the patient it
+describes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from osler.models.forecaster import COLUMNS, Forecaster, Known
 from osler.models.hazard import FollowUp, bin_edges, event_rates, follow_up, incidence
 from osler.models.hazard import steps as times
 from osler.models.hazard_ridge import CauseRidge, RidgeFit, advantage, fit_ridge
+from osler.models.hazard_trees import HazardTrees
 from osler.models.image_reading import learn_to_read
 from osler.models.inputs import Fused, HeadRows, Inputs
 from osler.models.mixture import Mixture
@@ -80,7 +82,7 @@ class Recurrent(RiskModel):
 
     name: ClassVar[str] = "recurrent"
     label: ClassVar[str] = "Recurrent (Osler)"
-    answers: ClassVar[int] = 2  # a path, straight or corrected, and free networks
+    answers: ClassVar[int] = 3  # a path, straight or corrected; free networks; trees
 
     def __init__(self, question: Question, *, random_state: int = 0, **settings: Any) -> None:
         super().__init__(question, random_state=random_state)
@@ -187,9 +189,18 @@ class Recurrent(RiskModel):
             edges=self.edges_,
             path=path,
         )
+        self.trees_, grown = HazardTrees.fit(
+            self.head_.of_trees(fused.columns, rows.head),
+            seen,
+            landmark.time,
+            fold[landmark.patient],
+            len(self.causes_),
+            most=s.trees,
+            random_state=self.random_state,
+        )
         committee = self._train(rows, self._masks(landmark))
         self.network_ = Network(committee, base, over, rows.gain)
-        self._judge_left_out(landmark, fused, rows)
+        self._judge_left_out(landmark, fused, rows, grown)
 
     def _train(self, rows: TrainingRows, masks: Masks) -> Committee:
         s = self.chosen
@@ -284,10 +295,11 @@ class Recurrent(RiskModel):
         estimation = np.stack([cause.variance(columns) for cause in self.ridge_], axis=1)
         return mixture.mean(), mixture.disagreement() + (estimation + absent.doubt + absent.variance)[:, :, None]
 
-    def _judge_left_out(self, landmark: Landmark, fused: Fused, rows: TrainingRows) -> None:
-        """Recalibration and bands, from what members said at the landmarks asked of patients they had left out."""
+    def _judge_left_out(self, landmark: Landmark, fused: Fused, rows: TrainingRows, grown: Floats) -> None:
+        """Recalibration and bands, from what was said at the landmarks asked of patients left out; trees' is known."""
         asked = np.flatnonzero(np.isin(landmark.time, self.question.landmarks))
-        said, here, seen = rows.left_out(self.network_, asked), landmark.take(asked), rows.seen.take(asked)
+        said, here, seen = [*rows.left_out(self.network_, asked)], landmark.take(asked), rows.seen.take(asked)
+        said += [grown[asked]] if self.chosen.trees else []
         fold = rows.fold[here.patient]
         self.recalibration_ = HazardRecalibration.learn(np.mean(said, axis=0), seen, here.patient, fold)
         absent = self.absence_.of(fused.available, landmark.time, asked)
@@ -297,10 +309,12 @@ class Recurrent(RiskModel):
         self.bands_ = Bands.learn(self.question, here, seen, self.edges_, level, variance[:, :, -1], free)
 
     def _log_hazards(self, columns: Floats, sequences: Any) -> Iterator[tuple[Floats, float]]:
-        """(R, K, B) log hazards of the ridge path and of each member, with their weights: each family one third."""
+        """(R, K, B) log hazards of the ridge path, the trees and each member; the weights of a kind have sum 1."""
         yield np.stack([cause.log_hazard(columns, times(self.edges_)) for cause in self.ridge_], axis=1), 1.0
         eta = np.stack([cause.eta(columns) for cause in self.curved_], axis=1)
         head = self.head_.transform(columns, self._parts(columns))
+        if self.chosen.trees:
+            yield self.trees_.log_hazard(self.head_.of_trees(columns, head)), 1.0
         for hazards in self.network_.log_hazards(sequences, head, eta, self.edges_):
             yield hazards, 1.0 / self.chosen.members
 
@@ -385,6 +399,7 @@ class Recurrent(RiskModel):
             "ridge": [cause.state() for cause in self.ridge_],
             "curved": [cause.state() for cause in self.curved_],
             "head": self.head_.state(),
+            "trees": self.trees_.state(),
             "forecaster": self.forecaster_.state(),
             "network": self.network_.state(),
             "history": asdict(self.history_),
@@ -400,6 +415,7 @@ class Recurrent(RiskModel):
         self.ridge_ = tuple(CauseRidge.from_state(cause) for cause in state["ridge"])
         self.curved_ = tuple(CauseRidge.from_state(cause) for cause in state["curved"])
         self.head_ = HeadRows.from_state(state["head"])
+        self.trees_ = HazardTrees.from_state(state["trees"])
         self.forecaster_ = Forecaster.from_state(state["forecaster"])
         self.network_ = Network.from_state(state["network"])
         self.history_ = History(**{name: tuple(values) for name, values in state["history"].items()})

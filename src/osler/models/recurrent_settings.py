@@ -27,6 +27,7 @@ _WHOLE = {
     "check_every": (1, 1_000),
     "components": (1, 10_000),
     "splines": (0, 10),
+    "trees": (0, 10_000),
 }
 _NUMBERS = {
     "learning_rate": (1e-6, 1.0),
@@ -60,6 +61,7 @@ class RecurrentSettings:
         components: most principal components of a genomic or embedding block in the ridge path, whose score is all that
             the networks see of it; None: as ``Design`` has it.
         splines: knots of the curved ridge path, where at least 100 patients have an event.
+        trees: most rounds of boosted trees; 0 leaves them out.
         beyond: share of the longest horizon by which training landmarks go past the last one asked.
         device: where networks are trained: "auto" takes a CUDA device where there is one, and needs none.
 
@@ -85,6 +87,7 @@ class RecurrentSettings:
     check_every: int = 4
     components: int | None = None
     splines: int = 2
+    trees: int = 400
     beyond: float = 0.5
     device: DeviceName = "auto"
 
