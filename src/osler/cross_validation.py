@@ -104,16 +104,17 @@ def cross_validate(
         for split in parts
     }
     missing = {key: path for key, path in wanted.items() if not path.exists()}
-    say("cross-validation", len(wanted) - len(missing), len(wanted))
-    tasks = []
+    done, tasks = len(wanted) - len(missing), []
+    say("cross-validation", done, len(wanted))
     while missing:  # the costliest come first, and take with them what they fit on the way
         (variant, split), path = next(iter(missing.items()))
         del missing[variant, split]
         members = {name: (replace(variant, model=name), split) for name in members_of(config, variant.model)}
         along = {name: missing.pop(key) for name, key in members.items() if key in missing}
         tasks.append((cohort, config, variant, split, path, along))
-    for _ in run_tasks(fit_fold, tasks, workers=workers):
-        say("cross-validation", sum(path.exists() for path in wanted.values()), len(wanted))
+    for written in run_tasks(fit_fold, tasks, workers=workers):
+        done += written
+        say("cross-validation", done, len(wanted))
     return {(variant, split.repeat, split.fold): read_fold(path) for (variant, split), path in wanted.items()}
 
 

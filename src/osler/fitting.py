@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -171,22 +172,24 @@ def fit_fold(
     variant: Variant,
     split: Split,
     path: Path,
-    members: Mapping[str, Path] | None = None,
-) -> None:
+    members: Mapping[str, Path] = MappingProxyType({}),
+) -> int:
     """Fit one model on one training part; write its held-out incidence at every landmark to ``path``.
 
     Beside it, where the model has all data and forecasts biomarkers, its forecasts of the held-out patients' visits. Of
     an ensemble's members, those in ``members`` are written to the paths there as well, as if each were fitted alone.
+    Returns how many results were written.
     """
     seen = variant.sees(cohort, config)
     # The seed differs between folds, so that an unlucky draw does not repeat itself, and not between models.
     seed = config.seed + split.fold
     fit = fit_model(seen.subset(split.train), config, variant.model, random_state=seed, checkpoint=path.parent)
-    for member in fit.members:
-        if members and member.model.name in members:
-            alone = replace(variant, model=member.model.name)
-            _write_fold(member, seen, config, alone, split, members[member.model.name])
+    along = [member for member in fit.members if member.model.name in members]
+    for member in along:
+        alone = replace(variant, model=member.model.name)
+        _write_fold(member, seen, config, alone, split, members[member.model.name])
     _write_fold(fit, seen, config, variant, split, path)
+    return 1 + len(along)
 
 
 def _write_fold(fit: Fit, seen: Cohort, config: StudyConfig, variant: Variant, split: Split, path: Path) -> None:

@@ -21,8 +21,8 @@ def _simulated(n: int, log_ratio, seed: int = 0, scale: float = 400.0):
 
 
 def _fit(X, seen, fold, causes: int = 1, **given):
-    moment = np.zeros(len(X))
-    return HazardTrees.fit(X, seen, moment, fold, causes, **{"most": 200, "random_state": 1, **given})
+    moment, patient = np.zeros(len(X)), np.arange(len(X))
+    return HazardTrees.fit(X, seen, moment, patient, fold, causes, **{"most": 200, "random_state": 1, **given})
 
 
 def _likelihood(log_hazard, seen):
@@ -45,13 +45,25 @@ def test_an_interaction_is_found_and_held_out_predictions_know_it_too():
     assert _likelihood(held_out, seen) > _likelihood(np.repeat(trees.base[None], len(X), axis=0), seen) + 30
 
 
-def test_noise_is_not_learned_and_held_out_predictions_never_saw_their_patient():
+def _gains(X, seen, fold):
+    """In log-likelihood over everybody's hazard: on the rows learned from, and held out."""
+    trees, held_out = _fit(X, seen, fold)
+    nothing = _likelihood(np.repeat(trees.base[None], len(X), axis=0), seen)
+    return _likelihood(trees.log_hazard(X), seen) - nothing, _likelihood(held_out, seen) - nothing
+
+
+def test_noise_is_not_learned():
     X, seen, fold = _simulated(600, lambda X: np.zeros(len(X)), seed=3)
     trees, held_out = _fit(X, seen, fold)
-    nothing = np.repeat(trees.base[None], len(X), axis=0)
-    gained = _likelihood(trees.log_hazard(X), seen) - _likelihood(nothing, seen)
-    assert gained > 0  # what was learned by heart
-    assert _likelihood(held_out, seen) < _likelihood(nothing, seen) + gained / 2
+    assert trees.boosters == (None,)
+    np.testing.assert_array_equal(held_out, np.repeat(trees.base[None], len(X), axis=0))
+
+
+def test_held_out_predictions_never_saw_their_patient():
+    X, seen, fold = _simulated(600, lambda X: 0.5 * _interaction(X), seed=3)
+    by_heart, held_out = _gains(X, seen, fold)
+    assert held_out < by_heart / 2
+    assert by_heart > 5
 
 
 def test_rows_of_a_fold_are_predicted_by_trees_of_the_others():
@@ -88,6 +100,15 @@ def test_without_enough_events_everybody_has_the_same_hazard():
     np.testing.assert_array_equal(trees.log_hazard(X), held_out)
 
 
+def test_patients_with_an_event_count_not_their_rows():
+    X, seen, fold = _simulated(200, _interaction, scale=20_000)
+    rows = np.repeat(np.arange(200), 8)
+    assert (seen.cause == 1).sum() < 15 < 8 * (seen.cause == 1).sum()
+    moment = np.tile(np.arange(8.0), 200)
+    trees, _ = HazardTrees.fit(X[rows], seen.take(rows), moment, rows, fold, 1, most=50, random_state=1)
+    assert trees.boosters == (None,)
+
+
 def test_no_rounds_no_trees():
     X, seen, fold = _simulated(300, _interaction)
     assert _fit(X, seen, fold, most=0)[0].boosters == (None,)
@@ -97,10 +118,10 @@ def test_many_rows_are_learned_from_at_some_landmarks_the_last_among_them(monkey
     monkeypatch.setattr("osler.models.hazard_trees._ROWS", 600)
     X, seen, fold = _simulated(1200, _interaction)
     moment = np.repeat([0.0, 1.0, 2.0, 3.0], 300)
-    trees, held_out = HazardTrees.fit(X, seen, moment, fold, 1, most=50, random_state=1)
+    trees, held_out = HazardTrees.fit(X, seen, moment, np.arange(len(X)), fold, 1, most=50, random_state=1)
     changed = X.copy()
     changed[moment == 2.0] = 0.0  # every second one from the last is shown
-    again, _ = HazardTrees.fit(changed, seen, moment, fold, 1, most=50, random_state=1)
+    again, _ = HazardTrees.fit(changed, seen, moment, np.arange(len(X)), fold, 1, most=50, random_state=1)
     np.testing.assert_array_equal(trees.log_hazard(X), again.log_hazard(X))
     assert (held_out[moment == 2.0] != trees.base).any()  # but all are predicted
 

@@ -13,6 +13,7 @@ from osler.cohort.outcome import Outcome
 from osler.config import Question
 from osler.errors import ModelError
 from osler.models import create, setting_names
+from osler.models.hazard import incidence
 from osler.models.recurrent import Recurrent, RecurrentSettings
 from osler.models.store import load_model, save_model
 
@@ -216,3 +217,30 @@ def test_large_cohorts_are_predicted_in_parts(monkeypatch):
     whole = _fitted().predict(_test(), YEAR).incidence
     monkeypatch.setattr("osler.models.recurrent._CHUNK", 17)
     np.testing.assert_allclose(_fitted().predict(_test(), YEAR).incidence, whole, atol=1e-6)
+
+
+def test_the_risk_is_the_equal_mean_of_four_answers():
+    """The ridge path, the trees, the networks over the path and the free ones count the same."""
+    model, landmark = _fitted(), _test().at(YEAR)
+    fused = model.inputs_.transform(model.inputs_.read(model.schema_.conform(_test()).at(YEAR)))
+    absent = model.absence_.of(fused.available, landmark.time, np.arange(len(landmark)))
+    said = [
+        (incidence(absent.applied(hazards, model.edges_), model.edges_, QUESTION.grid), weight)
+        for hazards, weight in model._log_hazards(fused.columns, fused.sequences)
+    ]
+    assert [weight for _, weight in said] == [1.0, 1.0, *([1 / QUICK["members"]] * 2 * QUICK["members"])]
+    each = [risk for risk, _ in said]
+    members = QUICK["members"]
+    kinds = [each[0], each[1], np.mean(each[2 : 2 + members], axis=0), np.mean(each[2 + members :], axis=0)]
+    found = model.predict(_test(), YEAR).incidence
+    assert len(found) == len(landmark)
+    np.testing.assert_allclose(found, np.mean(kinds, axis=0), atol=1e-9)
+
+
+def test_without_trees_there_are_three_answers(tmp_path):
+    model = Recurrent(QUESTION, **QUICK, trees=0).fit(_train())
+    assert set(model.trees_.boosters) == {None}
+    save_model(model, tmp_path / "model.osler")
+    again = load_model(tmp_path / "model.osler").predict(_test(), YEAR).incidence
+    np.testing.assert_array_equal(again, model.predict(_test(), YEAR).incidence)
+    assert np.abs(again - _fitted().predict(_test(), YEAR).incidence).max() > 1e-4

@@ -12,7 +12,7 @@ from osler.cohort.landmark import Landmark
 from osler.diagnosis.base import Classifier, inner_folds
 from osler.diagnosis.inputs import with_plain_pixels
 from osler.features.design import Design
-from osler.models.trees import tree_parameters, with_a_column
+from osler.models.trees import booster_from, held_out_losses, mean_curve, raw_bytes, tree_parameters, with_a_column
 
 __all__ = ["Boosted"]
 
@@ -72,20 +72,9 @@ class Boosted(Classifier):
             inside = fold != part
             shares = np.bincount(label[inside], minlength=len(np.unique(label))) / inside.sum()
             base.append(-np.log(np.maximum(shares[label[~inside]], 1e-9)).mean())
-            seen: dict[str, dict[str, list[float]]] = {}
-            held_out = xgb.DMatrix(X[~inside], label=label[~inside])
-            xgb.train(
-                parameters,
-                xgb.DMatrix(X[inside], label=label[inside]),
-                self.rounds,
-                evals=[(held_out, "held_out")],
-                early_stopping_rounds=_PATIENCE,
-                evals_result=seen,
-                verbose_eval=False,
-            )
-            curves.append(seen["held_out"][parameters["eval_metric"]])
-        shortest = min(map(len, curves))
-        mean = np.mean([curve[:shortest] for curve in curves], axis=0)
+            learned, held_out = (xgb.DMatrix(X[rows], label=label[rows]) for rows in (inside, ~inside))
+            curves.append(held_out_losses(parameters, learned, held_out, self.rounds)[1])
+        mean = mean_curve(curves)
         return int(mean.argmin()) + 1 if mean.min() < np.mean(base) else 0
 
     def _parameters(self, classes: int) -> dict[str, Any]:
@@ -106,12 +95,9 @@ class Boosted(Classifier):
 
     def state(self) -> dict[str, Any]:
         """Design and trees."""
-        raw = None if self._booster is None else bytes(self._booster.save_raw("ubj"))
-        return {"design": self._design.state(), "booster": raw, "shares": self._shares}
+        return {"design": self._design.state(), "booster": raw_bytes(self._booster), "shares": self._shares}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` gave."""
         self._design = self._new_design().restore(state["design"])
-        raw = state["booster"]
-        self._booster = None if raw is None else xgb.Booster({"nthread": 1}, model_file=bytearray(raw))
-        self._shares = state["shares"]
+        self._booster, self._shares = booster_from(state["booster"]), state["shares"]

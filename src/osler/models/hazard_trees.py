@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 _INTERVALS = 4
 _ROWS = 10_000  # about the most: trees are shown at fewer landmarks, the last one always among them
-_LEAST_EVENTS = 15
+_LEAST_EVENTS = 15  # patients with an event
 _DEPTH, _ETA = 2, 0.1
 _METRIC = "poisson-nloglik"
 
@@ -46,7 +46,16 @@ class HazardTrees:
 
     @classmethod
     def fit(
-        cls, inputs: Floats, seen: FollowUp, moment: Floats, fold: Ints, n_causes: int, *, most: int, random_state: int
+        cls,
+        inputs: Floats,
+        seen: FollowUp,
+        moment: Floats,
+        patient: Ints,
+        fold: Ints,
+        n_causes: int,
+        *,
+        most: int,
+        random_state: int,
     ) -> tuple[Self, Floats]:
         """Grow trees until those of the other folds no longer get better at predicting a fold.
 
@@ -54,7 +63,8 @@ class HazardTrees:
             inputs: (R, Q), finite.
             seen: follow-up of the rows.
             moment: (R,) landmark of the row.
-            fold: (R,) inner fold of the row's patient.
+            patient: (R,) position of the row's patient.
+            fold: (n,) inner fold of every patient.
             n_causes: K.
             most: rounds; 0 grows none.
             random_state: seed of the rows and inputs that each tree sees.
@@ -72,9 +82,9 @@ class HazardTrees:
         for k in range(n_causes):
             had = np.where(seen.cause == k + 1, interval[seen.bin], -1)
             booster = None
-            if most and (had[shown] >= 0).sum() >= _LEAST_EVENTS:
+            if most and len(np.unique(patient[shown & (had >= 0)])) >= _LEAST_EVENTS:
                 expected = (seen.exposure * np.exp(base[k])) @ (interval[:, None] == np.arange(interval[-1] + 1))
-                booster, deviation = _grow(inputs, expected, had, shown, fold, most, random_state)
+                booster, deviation = _grow(inputs, expected, had, shown, fold[patient], most, random_state)
                 held_out[:, k] += deviation[:, interval]
             boosters.append(booster)
         return cls(base, interval, tuple(boosters)), held_out

@@ -18,12 +18,11 @@ from osler.vision.transforms import augmented
 
 __all__ = ["Loss", "mean_stretch", "say_of", "train_pixels"]
 
+Floats = NDArray[np.float64]
 #: From (b, outputs) and the (b,) int64 positions, among all images, of those they were said of: one number to lower.
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 _EPOCHS, _RATE, _DECAY = 14, 2e-2, 0.05
-Floats = NDArray[np.float64]
-
 _BATCH, _SMALLEST_BATCH = 128, 32  # images in a batch
 _STEPS = 8  # in an epoch: where there would be fewer, batches are smaller
 _WORK = 14 * 2_000 * 32 * 32  # most pixels to see in training one network: more images or larger ones get fewer epochs

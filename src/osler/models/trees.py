@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-__all__ = ["best_rounds", "booster_from", "raw_bytes", "tree_parameters", "with_a_column"]
+__all__ = [
+    "best_rounds",
+    "booster_from",
+    "held_out_losses",
+    "mean_curve",
+    "raw_bytes",
+    "tree_parameters",
+    "with_a_column",
+]
 
 Floats = NDArray[np.float64]
 
@@ -47,30 +55,47 @@ def best_rounds(
 ) -> tuple[int, list[tuple[NDArray[np.bool_], xgb.Booster]]]:
     """Rounds at which the mean loss of the held-out parts is least, and the trees that never saw each part.
 
-    There are no rounds and no trees where no fold has events to tell.
+    There are no rounds and no trees where no fold has events to tell, or where none predict the parts better than no
+    tree does: then everybody is the same.
     """
-    curves, held_out = [], []
-    for held in np.unique(fold) if fold is not None else []:
-        out = fold == held
-        if happened[out].any() and happened[~out].sum() >= _LEAST_EVENTS:
-            losses: dict[str, dict[str, list[float]]] = {}
-            booster = xgb.train(
-                parameters,
-                data(~out),
-                most,
-                evals=[(data(out), "held_out")],
-                evals_result=losses,
-                early_stopping_rounds=_PATIENCE,
-                verbose_eval=False,
-            )
-            curves.append(np.array(losses["held_out"][parameters["eval_metric"]]))
-            held_out.append((out, booster))
-    if not curves:
+    outs = [] if fold is None else [fold == held for held in np.unique(fold)]
+    told = [out for out in outs if happened[out].any() and happened[~out].sum() >= _LEAST_EVENTS]
+    found = [held_out_losses(parameters, data(~out), data(out), most) for out in told]
+    if not found:
         return 0, []
-    # A fold that stopped early is taken to stay where it was.
+    mean, none = mean_curve([curve for _, curve in found]), np.mean([_loss_of_none(parameters, data(o)) for o in told])
+    if mean.min() >= none:
+        return 0, []
+    return int(mean.argmin()) + 1, [(out, booster) for out, (booster, _) in zip(told, found, strict=True)]
+
+
+def held_out_losses(
+    parameters: dict[str, Any], inside: xgb.DMatrix, outside: xgb.DMatrix, most: int
+) -> tuple[xgb.Booster, Floats]:
+    """Trees grown inside until those outside are no longer better predicted, and the loss there after each round."""
+    seen: dict[str, dict[str, list[float]]] = {}
+    booster = xgb.train(
+        parameters,
+        inside,
+        most,
+        evals=[(outside, "held_out")],
+        evals_result=seen,
+        early_stopping_rounds=_PATIENCE,
+        verbose_eval=False,
+    )
+    return booster, np.array(seen["held_out"][parameters["eval_metric"]])
+
+
+def mean_curve(curves: Sequence[Floats]) -> Floats:
+    """Mean loss after each round; a part that stopped early is taken to stay where it was."""
     longest = max(len(curve) for curve in curves)
-    mean = np.mean([np.append(curve, np.full(longest - len(curve), curve[-1])) for curve in curves], axis=0)
-    return int(mean.argmin()) + 1, held_out
+    mean: Floats = np.mean([np.append(curve, np.full(longest - len(curve), curve[-1])) for curve in curves], axis=0)
+    return mean
+
+
+def _loss_of_none(parameters: dict[str, Any], outside: xgb.DMatrix) -> float:
+    """Loss without any tree: of the margins that the rows bring."""
+    return float(xgb.Booster(parameters, [outside]).eval(outside).rsplit(":", 1)[1])
 
 
 def raw_bytes(booster: xgb.Booster | None) -> bytes | None:
