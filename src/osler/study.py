@@ -177,7 +177,8 @@ class Study:
     def report_patients(self, result: StudyResult, count: int) -> list[Path]:
         """Reports of ``count`` patients at the middle landmark, spread from low to high out-of-fold risk.
 
-        They lie in ``patients/`` under their pseudonyms; returns their paths, the lowest risk first.
+        They lie in ``patients/`` under their pseudonyms; those that an earlier run chose and this one does not are
+        removed. Returns their paths, the lowest risk first.
         """
         config = self._config()
         landmark = config.landmarks[len(config.landmarks) // 2]
@@ -198,6 +199,9 @@ class Study:
             write_whole(path, partial(report, patient=self.cohort.patient(name)))
             paths.append(path)
         self._tell("patient reports", len(wanted), len(wanted))
+        known = {folder / f"{name}.html" for name in self.cohort.pseudonyms}
+        for stale in set(folder.glob("*.html")) & known - set(paths):
+            stale.unlink()
         return paths
 
     def _forecaster(self, result: StudyResult) -> RiskModel | None:

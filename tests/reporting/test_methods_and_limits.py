@@ -5,7 +5,8 @@ from __future__ import annotations
 from evaluated import evaluated
 from pages import CONFIG, RUN, choice, frames, study_cohort
 
-from osler.config import StudyConfig
+from osler.config import MODEL_NAMES, StudyConfig
+from osler.reporting.methods import _MODELS
 from osler.reporting.study_summary import study_summary
 
 
@@ -80,3 +81,15 @@ def test_a_search_for_settings_is_told():
     methods, limits = _told(tuning={"trials": 20, "seconds": 60, "models": ("cox",)})
     assert "were searched for Cox: up to 20 trials, within 60 seconds, proposed" in methods
     assert "A search that depends on speed" in limits
+
+
+def test_models_that_were_compared_are_described_and_no_others():
+    methods, _ = _told(models=("cox", "recurrent"))
+    assert "Cox is a cause-specific Cox model with a ridge penalty" in methods
+    assert "the equal mean of four" in methods
+    assert "landmark supermodel" not in methods
+    assert "partial likelihood" not in methods
+
+
+def test_every_model_can_be_described():
+    assert set(_MODELS) == set(MODEL_NAMES)

@@ -151,6 +151,10 @@ def test_patient_reports_are_spread_over_the_risks(cohort, finished):
     paths = study.report_patients(finished, 2)
     assert len(paths) == 2
     assert all(path.stem in cohort.pseudonyms and path.read_text().startswith("<!") for path in paths)
+    own = paths[0].with_name("notes.html")
+    own.write_text("not one of ours")
+    (again,) = study.report_patients(finished, 1)
+    assert set(again.parent.iterdir()) == {again, own}
 
 
 @pytest.mark.parametrize("case", ["no outcome", "no study", "too few"])

@@ -12,6 +12,21 @@ from osler.reporting.words import joined, moment, percent, plural, spell
 
 __all__ = ["methods"]
 
+#: What each model is, after its label.
+_MODELS = {
+    "reference": "gives everybody the observed risk of the training patients",
+    "cox": "is a cause-specific Cox model with a ridge penalty for each kind of data, fitted at each landmark",
+    "stacked_cox": "is one over all landmarks stacked (landmark supermodel)",
+    "aft": "is a penalised Weibull model of each cause",
+    "boosted_cox": "grows trees for the partial likelihood of each cause",
+    "boosted_hazard": "grows trees for the hazards of all causes in intervals of time",
+    "recurrent": "is the equal mean of four: a ridge path (Poisson hazards, effects that may change with time, one "
+    "penalty for each kind of data), recurrent networks over the visits that correct it, recurrent networks free of "
+    "it, and boosted trees (XGBoost) on what the networks are told; so where it beats boosted trees alone, it holds "
+    "what they found",
+    "ensemble": "is the mean of several of the models, each counted by the unlike answers that it is a mean of",
+}
+
 
 def methods(
     cohort: Cohort, config: StudyConfig, labels: Mapping[str, str], evaluated: Mapping[str, Any], measures: set[str]
@@ -36,6 +51,7 @@ def methods(
     paragraphs = [
         question,
         _resampling(cohort, config, labels),
+        _models(cohort, config, labels),
         _tuning(config, labels),
         _competing(cohort),
         _measures(measures),
@@ -82,6 +98,14 @@ def _resampling(cohort: Cohort, config: StudyConfig, labels: Mapping[str, str]) 
         "happened inside the training part. Measures were computed on the pooled out-of-fold predictions of the "
         f"patients at risk.{mean}"
     )
+
+
+def _models(cohort: Cohort, config: StudyConfig, labels: Mapping[str, str]) -> str:
+    """What each of the models is."""
+    assert cohort.outcome is not None
+    told = "; ".join(f"{labels[name]} {_MODELS[name]}" for name in config.models)
+    causes = " Each cause has a hazard of its own, and all of them give the risks." * (len(cohort.outcome.causes) > 1)
+    return f"{told}.{causes}"
 
 
 def _tuning(config: StudyConfig, labels: Mapping[str, str]) -> str:
